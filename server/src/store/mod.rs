@@ -1,0 +1,115 @@
+//! All SQL of the server: connections, the database's clock, and one file per table group. Nothing else talks to the database.
+
+pub mod migration;
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
+    TransactionTrait, Value,
+};
+use sea_orm_migration::MigratorTrait;
+
+/// The database: Postgres (one pool) or SQLite (one writer, readers apart; WAL, synchronous FULL).
+#[derive(Clone)]
+pub struct Store {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    backend: DbBackend,
+}
+
+impl Store {
+    /// Opens `postgres://…` or `sqlite://path`. The file of SQLite is made when it is not there.
+    pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DbErr> {
+        if url.starts_with("sqlite:") {
+            let writer = Database::connect(sqlite_options(url, 1)).await?;
+            let reader = Database::connect(sqlite_options(url, 4)).await?;
+            return Ok(Self { writer, reader, backend: DbBackend::Sqlite });
+        }
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_timeout(Duration::from_secs(5))
+            .sqlx_logging(false);
+        let writer = Database::connect(options).await?;
+        Ok(Self { reader: writer.clone(), writer, backend: DbBackend::Postgres })
+    }
+
+    /// Brings the schema up to date; a second server waits by the migration table.
+    pub async fn migrate(&self) -> Result<(), DbErr> {
+        migration::Migrator::up(&self.writer, None).await
+    }
+
+    /// Starts a writing transaction. On SQLite it takes the write lock at once.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        match self.backend {
+            DbBackend::Postgres => self.writer.begin_with_config(Some(IsolationLevel::ReadCommitted), None).await,
+            _ => self.writer.begin().await,
+        }
+    }
+
+    /// For single writing statements.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// For reads that need not see an open transaction.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.backend == DbBackend::Postgres
+    }
+
+    /// A statement with `$1` placeholders (both databases take them) in which `{now}` stands for the database's clock in ms
+    /// and `{skip_locked}` for `FOR UPDATE SKIP LOCKED` where that exists.
+    pub fn sql(&self, text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        let (now, skip_locked) = match self.backend {
+            DbBackend::Postgres => ("(extract(epoch from clock_timestamp()) * 1000)::bigint", "FOR UPDATE SKIP LOCKED"),
+            _ => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", ""),
+        };
+        let text = text.replace("{now}", now).replace("{skip_locked}", skip_locked);
+        Statement::from_sql_and_values(self.backend, text, values)
+    }
+
+    /// The database's clock, ms since 1970.
+    pub async fn now_ms(&self) -> Result<i64, DbErr> {
+        let row = self.reader.query_one_raw(self.sql("SELECT {now} AS now", [])).await?;
+        row.ok_or_else(|| DbErr::RecordNotFound("clock".into()))?.try_get("", "now")
+    }
+}
+
+fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+    let url = if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") };
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+        use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+    });
+    options
+}
+
+/// Whether the error says that a unique index refused a row.
+pub fn is_unique_violation(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn schema_is_made_on_sqlite_and_again_without_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/mps.db", folder.path().display());
+        let store = Store::connect(&url, 1).await.unwrap();
+        store.migrate().await.unwrap();
+        store.migrate().await.unwrap();
+        assert!(store.now_ms().await.unwrap() > 1_600_000_000_000);
+    }
+}
