@@ -1,0 +1,44 @@
+//! Who calls: set by the authentication layer as a request extension.
+
+use mps_proto::v1::Role;
+
+use crate::error::ApiError;
+
+/// The authenticated caller of a public RPC.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Project of the key.
+    pub project: String,
+    pub role: Role,
+    /// Whether the key may act in every project.
+    pub installation: bool,
+    pub key_id: String,
+}
+
+impl Caller {
+    /// The caller of a request; the authentication layer put it there.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, ApiError> {
+        request.extensions().get::<Self>().cloned().ok_or_else(|| ApiError::internal("call came without a caller"))
+    }
+
+    /// The project of a `parent` field: the key's own when it is empty or `projects/-`.
+    /// Another project's is NOT_FOUND unless the key is of the installation.
+    pub fn project_of_parent(&self, parent: &str) -> Result<String, ApiError> {
+        match mps_proto::name::parse_parent(parent) {
+            Ok(None) => Ok(self.project.clone()),
+            Ok(Some(project)) if project == self.project || self.installation => Ok(project.to_owned()),
+            Ok(Some(_)) => Err(ApiError::not_found(parent)),
+            Err(()) => Err(ApiError::invalid_field("parent", "write projects/{project}, projects/-, or leave it empty")),
+        }
+    }
+
+    /// Project and id of a resource name in a request.
+    pub fn resource(&self, name: &str, collection: &str) -> Result<(String, String), ApiError> {
+        match mps_proto::name::parse(name, collection) {
+            Some((None, id)) => Ok((self.project.clone(), id.to_owned())),
+            Some((Some(project), id)) if project == self.project || self.installation => Ok((project.to_owned(), id.to_owned())),
+            Some(_) => Err(ApiError::not_found(name)),
+            None => Err(ApiError::invalid_field("name", format!("write projects/{{project}}/{collection}/{{id}}, or the id alone"))),
+        }
+    }
+}

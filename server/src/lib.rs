@@ -1,0 +1,11 @@
+//! mps-server: the stateless coordinator between clients, the database, Redis, storages and workers.
+
+pub mod app;
+pub mod config;
+pub mod error;
+pub mod grpc;
+pub mod outbox;
+pub mod service;
+pub mod storage;
+pub mod store;
+pub mod watch;
