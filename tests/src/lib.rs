@@ -1,1 +1,10 @@
-//! placeholder
+//! The harness of the whole-system tests: a real stack on its own ports, sockets and folders, stopped by process id when it drops.
+
+pub mod database;
+pub mod media;
+pub mod process;
+pub mod s3;
+pub mod stack;
+pub mod wait;
+
+pub use stack::{Stack, StackOptions};
