@@ -24,7 +24,13 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), metadata: HashMap::new(), violations: Vec::new() }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            metadata: HashMap::new(),
+            violations: Vec::new(),
+        }
     }
 
     /// All violations of a request at once.
@@ -33,15 +39,26 @@ impl ApiError {
             [only] => format!("{}: {}", only.field, only.description),
             many => format!("{} fields are wrong; details list each", many.len()),
         };
-        Self { violations, ..Self::new(Code::InvalidArgument, ErrorReason::InvalidArgument, message) }
+        Self {
+            violations,
+            ..Self::new(Code::InvalidArgument, ErrorReason::InvalidArgument, message)
+        }
     }
 
     pub fn invalid_field(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::invalid(vec![mps_plan::Violation { field: field.into(), description: description.into() }])
+        Self::invalid(vec![mps_plan::Violation {
+            field: field.into(),
+            description: description.into(),
+        }])
     }
 
     pub fn not_found(name: impl std::fmt::Display) -> Self {
-        Self::new(Code::NotFound, ErrorReason::NotFound, format!("{name} does not exist in this project")).with("resource", name)
+        Self::new(
+            Code::NotFound,
+            ErrorReason::NotFound,
+            format!("{name} does not exist in this project"),
+        )
+        .with("resource", name)
     }
 
     pub fn wrong_state(message: impl Into<String>) -> Self {
@@ -50,7 +67,11 @@ impl ApiError {
 
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "call failed inside");
-        Self::new(Code::Internal, ErrorReason::Internal, "something broke inside; the server's log has the details")
+        Self::new(
+            Code::Internal,
+            ErrorReason::Internal,
+            "something broke inside; the server's log has the details",
+        )
     }
 
     pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
@@ -71,7 +92,11 @@ impl From<sea_orm::DbErr> for ApiError {
         match &error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
                 tracing::warn!(%error, "database does not answer");
-                Self::new(Code::Unavailable, ErrorReason::Overloaded, "the database does not answer; try again")
+                Self::new(
+                    Code::Unavailable,
+                    ErrorReason::Overloaded,
+                    "the database does not answer; try again",
+                )
             }
             _ => Self::internal(error),
         }

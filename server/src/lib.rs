@@ -3,7 +3,9 @@
 pub mod app;
 pub mod config;
 pub mod error;
+pub mod filter;
 pub mod grpc;
+pub mod http;
 pub mod outbox;
 pub mod service;
 pub mod storage;

@@ -61,8 +61,20 @@ impl Postgres {
         if is_root() {
             run(Command::new("chown").args(["-R", "postgres"]).arg(folder.path()));
         }
-        run(as_user(&format!("{POSTGRES_BIN}/initdb")).args(["-D"]).arg(&data).args(["-A", "trust", "-U", "mps", "--no-sync", "-E", "UTF8"]));
-        let mut postgres = Self { folder, process: None, port: crate::process::free_port() };
+        run(as_user(&format!("{POSTGRES_BIN}/initdb")).args(["-D"]).arg(&data).args([
+            "-A",
+            "trust",
+            "-U",
+            "mps",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]));
+        let mut postgres = Self {
+            folder,
+            process: None,
+            port: crate::process::free_port(),
+        };
         postgres.resume();
         postgres
     }
@@ -83,11 +95,20 @@ impl Postgres {
     pub fn resume(&mut self) {
         let data = self.folder.path().join("data");
         let mut command = as_user(&format!("{POSTGRES_BIN}/postgres"));
-        command.arg("-D").arg(&data).args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k"]).arg(self.folder.path());
+        command
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k"])
+            .arg(self.folder.path());
         command.args(["-c", "fsync=on", "-c", "max_connections=100"]);
-        self.process = Some(Process::start(&mut command, &std::env::temp_dir().join(format!("mps-pg-{}.log", self.port))));
+        self.process = Some(Process::start(
+            &mut command,
+            &std::env::temp_dir().join(format!("mps-pg-{}.log", self.port)),
+        ));
         for _ in 0..500 {
-            let ready = Command::new(format!("{POSTGRES_BIN}/pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status();
+            let ready = Command::new(format!("{POSTGRES_BIN}/pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status();
             if ready.is_ok_and(|status| status.success()) {
                 return;
             }

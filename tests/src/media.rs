@@ -7,7 +7,10 @@ use serde_json::Value;
 /// Runs ffmpeg with `arguments` split at spaces, then the output path.
 pub fn ffmpeg(arguments: &str, output: &Path) {
     let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-y"]).args(arguments.split(' ').filter(|a| !a.is_empty())).arg(output);
+    command
+        .args(["-nostdin", "-v", "error", "-y"])
+        .args(arguments.split(' ').filter(|a| !a.is_empty()))
+        .arg(output);
     let result = command.output().expect("ffmpeg is installed: make test installs it");
     assert!(result.status.success(), "{command:?}: {}", String::from_utf8_lossy(&result.stderr));
 }
@@ -41,7 +44,12 @@ pub fn ffprobe(path: &Path) -> Value {
         .arg(path)
         .output()
         .expect("ffprobe is installed");
-    assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        path.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("ffprobe writes JSON")
 }
 
@@ -52,7 +60,10 @@ pub fn stream<'a>(probe: &'a Value, kind: &str) -> Option<&'a Value> {
 
 /// Duration of the file in seconds.
 pub fn duration(probe: &Value) -> f64 {
-    probe["format"]["duration"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0.0)
+    probe["format"]["duration"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// Decodes the whole file; gives the number of video frames. Any error line fails.
@@ -65,5 +76,9 @@ pub fn decode_fully(path: &Path) -> u64 {
         .expect("ffmpeg is installed");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.trim().is_empty(), "{}: {errors}", path.display());
-    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).next_back().unwrap_or(0)
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok())
+        .next_back()
+        .unwrap_or(0)
 }

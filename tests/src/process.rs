@@ -30,7 +30,10 @@ impl Process {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        Self { child, log: log.to_owned() }
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     pub fn pid(&self) -> Pid {
@@ -83,7 +86,9 @@ impl Drop for Process {
 
 /// Pids whose parent is `pid`, read from /proc.
 pub fn children_of(pid: i32) -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
@@ -103,13 +108,24 @@ fn parent_of(pid: i32) -> Option<i32> {
 
 /// A port on loopback that was free a moment ago.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map(|a| a.port()).expect("loopback has a free port")
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .map(|a| a.port())
+        .expect("loopback has a free port")
 }
 
 /// The folder of the built binaries: where this test's own executable lies.
 pub fn bin_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("own path is known");
-    let dir = exe.parent().and_then(Path::parent).expect("tests lie in target/{profile}/deps").to_owned();
-    assert!(dir.join("mps-server").exists(), "{} has no mps-server: run `make build` first", dir.display());
+    let dir = exe
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/{profile}/deps")
+        .to_owned();
+    assert!(
+        dir.join("mps-server").exists(),
+        "{} has no mps-server: run `make build` first",
+        dir.display()
+    );
     dir
 }

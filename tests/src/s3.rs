@@ -19,10 +19,14 @@ pub struct ForeignS3 {
 
 /// Starts each foreign server that this machine has. `make test` names those that are missing.
 pub fn start_all() -> Vec<ForeignS3> {
-    [("minio", minio as fn(&std::path::Path, u16) -> Option<Command>), ("versitygw", versitygw), ("moto", moto)]
-        .into_iter()
-        .filter_map(|(name, command)| start(name, command))
-        .collect()
+    [
+        ("minio", minio as fn(&std::path::Path, u16) -> Option<Command>),
+        ("versitygw", versitygw),
+        ("moto", moto),
+    ]
+    .into_iter()
+    .filter_map(|(name, command)| start(name, command))
+    .collect()
 }
 
 fn start(name: &'static str, command: fn(&std::path::Path, u16) -> Option<Command>) -> Option<ForeignS3> {
@@ -32,7 +36,12 @@ fn start(name: &'static str, command: fn(&std::path::Path, u16) -> Option<Comman
     let process = Process::start(&mut command, &folder.path().join("server.log"));
     for _ in 0..1000 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Some(ForeignS3 { name, endpoint: format!("http://127.0.0.1:{port}"), process, _folder: folder });
+            return Some(ForeignS3 {
+                name,
+                endpoint: format!("http://127.0.0.1:{port}"),
+                process,
+                _folder: folder,
+            });
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -43,7 +52,11 @@ fn minio(folder: &std::path::Path, port: u16) -> Option<Command> {
     let mut command = Command::new(tool("minio")?);
     command.args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}"), "--console-address"]);
     command.arg(format!("127.0.0.1:{}", free_port())).arg(folder.join("data"));
-    command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY).env("MINIO_UPDATE", "off").env("HOME", folder);
+    command
+        .env("MINIO_ROOT_USER", ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
+        .env("MINIO_UPDATE", "off")
+        .env("HOME", folder);
     Some(command)
 }
 
@@ -52,7 +65,16 @@ fn versitygw(folder: &std::path::Path, port: u16) -> Option<Command> {
     std::fs::create_dir_all(&data).ok()?;
     std::fs::create_dir_all(&sidecar).ok()?;
     let mut command = Command::new(tool("versitygw")?);
-    command.args(["--port", &format!("127.0.0.1:{port}"), "--access", ACCESS_KEY, "--secret", SECRET_KEY, "posix", "--sidecar"]);
+    command.args([
+        "--port",
+        &format!("127.0.0.1:{port}"),
+        "--access",
+        ACCESS_KEY,
+        "--secret",
+        SECRET_KEY,
+        "posix",
+        "--sidecar",
+    ]);
     command.arg(sidecar).arg(data);
     Some(command)
 }

@@ -27,13 +27,21 @@ pub struct StackOptions {
 
 impl Default for StackOptions {
     fn default() -> Self {
-        Self { database: DatabaseKind::Sqlite, workers: 1, slots: 2, server_env: vec![("MPS_LEASE_TTL".into(), "3s".into())] }
+        Self {
+            database: DatabaseKind::Sqlite,
+            workers: 1,
+            slots: 2,
+            server_env: vec![("MPS_LEASE_TTL".into(), "3s".into())],
+        }
     }
 }
 
 impl StackOptions {
     pub fn on(database: DatabaseKind) -> Self {
-        Self { database, ..Self::default() }
+        Self {
+            database,
+            ..Self::default()
+        }
     }
 
     pub fn workers(mut self, workers: usize) -> Self {
@@ -101,7 +109,9 @@ impl Stack {
 
     pub fn start_redis(&mut self) {
         let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(self.socket());
+        command
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(self.socket());
         command.arg("--dir").arg(self.folder.path());
         self.redis = Some(Process::start(&mut command, &self.log("redis")));
         for _ in 0..500 {
@@ -149,7 +159,11 @@ impl Stack {
                 return;
             }
             let server = self.server.as_mut().expect("server was started");
-            assert!(server.is_alive() && start.elapsed() < Duration::from_secs(30), "mps-server is not ready:\n{}", server.log_text());
+            assert!(
+                server.is_alive() && start.elapsed() < Duration::from_secs(30),
+                "mps-server is not ready:\n{}",
+                server.log_text()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -196,7 +210,10 @@ impl Stack {
 
     /// The installation's admin key.
     pub fn admin_key(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("data/admin.key")).expect("server made admin.key").trim().to_owned()
+        std::fs::read_to_string(self.folder.path().join("data/admin.key"))
+            .expect("server made admin.key")
+            .trim()
+            .to_owned()
     }
 
     pub async fn client(&self) -> Client {
@@ -209,7 +226,11 @@ impl Stack {
 
     /// Uploads a file to the built-in storage.
     pub async fn upload(&self, path: &Path, key: &str) {
-        self.client().await.upload_file("local", key, path, |_| {}).await.expect("upload works");
+        self.client()
+            .await
+            .upload_file("local", key, path, |_| {})
+            .await
+            .expect("upload works");
     }
 
     /// Waits until the task has ended, over restarts of the server.
@@ -235,10 +256,19 @@ impl Stack {
     pub async fn fetch_output(&self, output: &v1::Output) -> PathBuf {
         use sha2::Digest;
         let path = self.folder.path().join(output.key.replace('/', "_"));
-        self.client().await.download(&output.storage, &output.key, &path, |_| {}).await.expect("download works");
+        self.client()
+            .await
+            .download(&output.storage, &output.key, &path, |_| {})
+            .await
+            .expect("download works");
         let bytes = std::fs::read(&path).expect("downloaded file");
         assert_eq!(bytes.len() as i64, output.size_bytes, "{} has another size", output.key);
-        assert_eq!(hex::encode(sha2::Sha256::digest(&bytes)), output.sha256, "{} has another checksum", output.key);
+        assert_eq!(
+            hex::encode(sha2::Sha256::digest(&bytes)),
+            output.sha256,
+            "{} has another checksum",
+            output.key
+        );
         path
     }
 
@@ -269,17 +299,32 @@ impl Drop for Stack {
 
 /// A task, or `None` while the server does not answer.
 pub async fn get(client: &Client, name: &str) -> Option<Task> {
-    client.tasks().get_task(v1::GetTaskRequest { name: name.into() }).await.ok()?.into_inner().task
+    client
+        .tasks()
+        .get_task(v1::GetTaskRequest { name: name.into() })
+        .await
+        .ok()?
+        .into_inner()
+        .task
 }
 
 pub fn is_ended(state: TaskState) -> bool {
-    matches!(state, TaskState::Succeeded | TaskState::PartiallySucceeded | TaskState::Failed | TaskState::Cancelled)
+    matches!(
+        state,
+        TaskState::Succeeded | TaskState::PartiallySucceeded | TaskState::Failed | TaskState::Cancelled
+    )
 }
 
 /// A transcode node from a template.
 pub fn transcode(template: &str) -> v1::Node {
     let source = Some(v1::transcode_node::Source::Template(template.into()));
-    v1::Node { operation: Some(v1::node::Operation::Transcode(v1::TranscodeNode { source, ..Default::default() })), ..Default::default() }
+    v1::Node {
+        operation: Some(v1::node::Operation::Transcode(v1::TranscodeNode {
+            source,
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
 }
 
 /// A snapshot node from the JPEG preset.
@@ -287,17 +332,29 @@ pub fn snapshots(offsets: &[&str]) -> v1::Node {
     let source = Some(v1::snapshot_node::Source::Template("preset-snapshot-jpeg".into()));
     let offsets = offsets.iter().map(ToString::to_string).collect();
     v1::Node {
-        operation: Some(v1::node::Operation::Snapshot(v1::SnapshotNode { source, offsets, ..Default::default() })),
+        operation: Some(v1::node::Operation::Snapshot(v1::SnapshotNode {
+            source,
+            offsets,
+            ..Default::default()
+        })),
         ..Default::default()
     }
 }
 
 /// A request over an object of the built-in storage; outputs go to `out/{input}/`.
 pub fn request(key: &str, nodes: Vec<v1::Node>) -> v1::ProcessMediaRequest {
-    let object = v1::StorageObject { storage: "local".into(), key: key.into() };
+    let object = v1::StorageObject {
+        storage: "local".into(),
+        key: key.into(),
+    };
     v1::ProcessMediaRequest {
-        input: Some(v1::TaskInput { source: Some(v1::task_input::Source::Object(object)) }),
-        output: Some(v1::TaskOutput { storage: String::new(), directory: format!("out/{key}/") }),
+        input: Some(v1::TaskInput {
+            source: Some(v1::task_input::Source::Object(object)),
+        }),
+        output: Some(v1::TaskOutput {
+            storage: String::new(),
+            directory: format!("out/{key}/"),
+        }),
         nodes,
         ..Default::default()
     }
@@ -305,6 +362,10 @@ pub fn request(key: &str, nodes: Vec<v1::Node>) -> v1::ProcessMediaRequest {
 
 /// Submits and gives the task's name.
 pub async fn submit(client: &Client, request: v1::ProcessMediaRequest) -> String {
-    let answer = client.tasks().process_media(request).await.unwrap_or_else(|status| panic!("refused: {status:?}"));
+    let answer = client
+        .tasks()
+        .process_media(request)
+        .await
+        .unwrap_or_else(|status| panic!("refused: {status:?}"));
     answer.into_inner().task.expect("answer carries the task").name
 }

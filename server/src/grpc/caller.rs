@@ -18,7 +18,11 @@ pub struct Caller {
 impl Caller {
     /// The caller of a request; the authentication layer put it there.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, ApiError> {
-        request.extensions().get::<Self>().cloned().ok_or_else(|| ApiError::internal("call came without a caller"))
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::internal("call came without a caller"))
     }
 
     /// The project of a `parent` field: the key's own when it is empty or `projects/-`.
@@ -28,7 +32,10 @@ impl Caller {
             Ok(None) => Ok(self.project.clone()),
             Ok(Some(project)) if project == self.project || self.installation => Ok(project.to_owned()),
             Ok(Some(_)) => Err(ApiError::not_found(parent)),
-            Err(()) => Err(ApiError::invalid_field("parent", "write projects/{project}, projects/-, or leave it empty")),
+            Err(()) => Err(ApiError::invalid_field(
+                "parent",
+                "write projects/{project}, projects/-, or leave it empty",
+            )),
         }
     }
 
@@ -38,7 +45,10 @@ impl Caller {
             Some((None, id)) => Ok((self.project.clone(), id.to_owned())),
             Some((Some(project), id)) if project == self.project || self.installation => Ok((project.to_owned(), id.to_owned())),
             Some(_) => Err(ApiError::not_found(name)),
-            None => Err(ApiError::invalid_field("name", format!("write projects/{{project}}/{collection}/{{id}}, or the id alone"))),
+            None => Err(ApiError::invalid_field(
+                "name",
+                format!("write projects/{{project}}/{collection}/{{id}}, or the id alone"),
+            )),
         }
     }
 }

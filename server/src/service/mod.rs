@@ -1,1 +1,22 @@
 //! Use cases. They know the store, the queue and storages, and nothing of gRPC.
+
+pub mod accept;
+pub mod access;
+pub mod cancel;
+pub mod commands;
+pub mod commit;
+pub mod delete;
+pub mod fail;
+pub mod idempotency;
+pub mod janitor;
+pub mod lease;
+pub mod probe;
+pub mod reconcile;
+pub mod renew;
+pub mod restart;
+pub mod states;
+pub mod storages;
+pub mod tasks;
+pub mod uploads;
+pub mod waiting;
+pub mod workers;

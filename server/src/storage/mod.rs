@@ -59,13 +59,19 @@ pub enum Need {
 impl Storages {
     /// Opens a project's storage; `local` is built in.
     pub async fn open(&self, _project: &str, _storage_id: &str) -> Result<Bucket, StorageError> {
-        Err(StorageError { kind: StorageErrorKind::Other, message: "storage is not available".into() })
+        Err(StorageError {
+            kind: StorageErrorKind::Other,
+            message: "storage is not available".into(),
+        })
     }
 }
 
 impl Bucket {
     fn absent<T>() -> Result<T, StorageError> {
-        Err(StorageError { kind: StorageErrorKind::Other, message: "storage is not available".into() })
+        Err(StorageError {
+            kind: StorageErrorKind::Other,
+            message: "storage is not available".into(),
+        })
     }
     /// Identity of the place, the same for two storages that name one bucket: `endpoint/bucket/prefix`.
     pub fn bucket_ref(&self) -> &str {
@@ -78,10 +84,22 @@ impl Bucket {
     pub async fn presign_get(&self, _key: &str, _audience: Audience, _ttl: Duration) -> Result<String, StorageError> {
         Self::absent()
     }
-    pub async fn presign_part(&self, _key: &str, _upload: &str, _part: i32, _audience: Audience, _ttl: Duration) -> Result<String, StorageError> {
+    pub async fn presign_part(
+        &self,
+        _key: &str,
+        _upload: &str,
+        _part: i32,
+        _audience: Audience,
+        _ttl: Duration,
+    ) -> Result<String, StorageError> {
         Self::absent()
     }
-    pub async fn create_multipart(&self, _key: &str, _content_type: &str, _metadata: HashMap<String, String>) -> Result<String, StorageError> {
+    pub async fn create_multipart(
+        &self,
+        _key: &str,
+        _content_type: &str,
+        _metadata: HashMap<String, String>,
+    ) -> Result<String, StorageError> {
         Self::absent()
     }
     /// `parts`: (number, etag). Gives the object's etag.

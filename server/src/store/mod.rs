@@ -1,6 +1,18 @@
 //! All SQL of the server: connections, the database's clock, and one file per table group. Nothing else talks to the database.
 
+pub mod keys;
+pub mod leases;
 pub mod migration;
+pub mod outbox;
+pub mod outputs;
+pub mod projects;
+pub mod requests;
+pub mod sessions;
+pub mod storages;
+pub mod tasks;
+pub mod units;
+pub mod uploads;
+pub mod workers;
 
 use std::time::Duration;
 
@@ -24,7 +36,11 @@ impl Store {
         if url.starts_with("sqlite:") {
             let writer = Database::connect(sqlite_options(url, 1)).await?;
             let reader = Database::connect(sqlite_options(url, 4)).await?;
-            return Ok(Self { writer, reader, backend: DbBackend::Sqlite });
+            return Ok(Self {
+                writer,
+                reader,
+                backend: DbBackend::Sqlite,
+            });
         }
         let mut options = ConnectOptions::new(url);
         options
@@ -33,7 +49,11 @@ impl Store {
             .connect_timeout(Duration::from_secs(5))
             .sqlx_logging(false);
         let writer = Database::connect(options).await?;
-        Ok(Self { reader: writer.clone(), writer, backend: DbBackend::Postgres })
+        Ok(Self {
+            reader: writer.clone(),
+            writer,
+            backend: DbBackend::Postgres,
+        })
     }
 
     /// Brings the schema up to date; a second server waits by the migration table.
@@ -82,15 +102,22 @@ impl Store {
 }
 
 fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
-    let url = if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") };
+    let url = if url.contains('?') {
+        url.to_owned()
+    } else {
+        format!("{url}?mode=rwc")
+    };
     let mut options = ConnectOptions::new(url);
-    options.max_connections(connections).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
-        use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-        sqlite
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10))
-    });
+    options
+        .max_connections(connections)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(10))
+        });
     options
 }
 

@@ -24,7 +24,10 @@ async fn running_task(stack: &Stack) -> String {
 async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
     let mut stack = Stack::start(StackOptions::on(kind)).await;
     let name = running_task(&stack).await;
-    until("the child runs", Duration::from_secs(20), || async { (!stack.workers[0].children().is_empty()).then_some(()) }).await;
+    until("the child runs", Duration::from_secs(20), || async {
+        (!stack.workers[0].children().is_empty()).then_some(())
+    })
+    .await;
     let children = stack.workers[0].children();
     stack.workers[0].kill();
     let killed = Instant::now();
@@ -35,13 +38,22 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
         (task.node_statuses[0].attempts == 2).then(|| killed.elapsed())
     })
     .await;
-    assert!(recovery < Duration::from_secs(3 + 2 + 1), "leased again after {recovery:?}; lease 3 s");
+    assert!(
+        recovery < Duration::from_secs(3 + 2 + 1),
+        "leased again after {recovery:?}; lease 3 s"
+    );
     for child in children {
-        assert!(!std::path::Path::new(&format!("/proc/{child}")).exists(), "child {child} outlived its worker");
+        assert!(
+            !std::path::Path::new(&format!("/proc/{child}")).exists(),
+            "child {child} outlived its worker"
+        );
     }
     let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}");
-    assert_eq!(media::decode_fully(&stack.fetch_output(&task.node_statuses[0].outputs[0]).await), 240);
+    assert_eq!(
+        media::decode_fully(&stack.fetch_output(&task.node_statuses[0].outputs[0]).await),
+        240
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +70,10 @@ async fn task_of_a_killed_worker_goes_to_another_within_the_lease_on_postgres() 
 async fn task_survives_a_killed_child() {
     let stack = Stack::start(StackOptions::default()).await;
     let name = running_task(&stack).await;
-    let child = until("the child runs", Duration::from_secs(20), || async { stack.workers[0].children().first().copied() }).await;
+    let child = until("the child runs", Duration::from_secs(20), || async {
+        stack.workers[0].children().first().copied()
+    })
+    .await;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), Signal::SIGKILL).expect("child is ours");
     let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
@@ -68,16 +83,21 @@ async fn task_survives_a_killed_child() {
 async fn frozen_worker_publishes_nothing_after_it_was_fenced() {
     let mut stack = Stack::start(StackOptions::default()).await;
     let name = running_task(&stack).await;
-    until("the child runs", Duration::from_secs(20), || async { (!stack.workers[0].children().is_empty()).then_some(()) }).await;
+    until("the child runs", Duration::from_secs(20), || async {
+        (!stack.workers[0].children().is_empty()).then_some(())
+    })
+    .await;
     stack.workers[0].signal(Signal::SIGSTOP);
     stack.add_worker();
     let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
     let output = task.node_statuses[0].outputs[0].clone();
     stack.workers[0].signal(Signal::SIGCONT);
-    until("the thawed worker has given up its child and scratch", Duration::from_secs(30), || async {
-        stack.workers[0].children().is_empty().then_some(())
-    })
+    until(
+        "the thawed worker has given up its child and scratch",
+        Duration::from_secs(30),
+        || async { stack.workers[0].children().is_empty().then_some(()) },
+    )
     .await;
     let after = stack.wait_ended(&name, Duration::from_secs(5)).await;
     assert_eq!(after.node_statuses[0].outputs, vec![output.clone()]);
@@ -92,7 +112,10 @@ async fn running_work_is_not_redone_when_postgres_was_away() {
     let away = if std::env::var_os("MPS_LONG").is_some() { 40 } else { 8 };
     stack.database.postgres().halt();
     let resume_at = Instant::now() + Duration::from_secs(away);
-    until("the outage is over", Duration::from_secs(away + 1), || async { (Instant::now() >= resume_at).then_some(()) }).await;
+    until("the outage is over", Duration::from_secs(away + 1), || async {
+        (Instant::now() >= resume_at).then_some(())
+    })
+    .await;
     stack.database.postgres().resume();
     let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
@@ -119,7 +142,9 @@ async fn chaos(kind: DatabaseKind, tasks: usize, seed: u64) {
         let client = stack.client().await;
         let mut open = 0;
         for name in &names {
-            let ended = mps_tests::stack::get(&client, name).await.is_some_and(|task| mps_tests::stack::is_ended(task.state()));
+            let ended = mps_tests::stack::get(&client, name)
+                .await
+                .is_some_and(|task| mps_tests::stack::is_ended(task.state()));
             open += usize::from(!ended);
         }
         if open == 0 {
@@ -166,7 +191,12 @@ async fn chaos(kind: DatabaseKind, tasks: usize, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_is_lost_under_random_kills_on_sqlite() {
-    chaos(DatabaseKind::Sqlite, if std::env::var_os("MPS_LONG").is_some() { 50 } else { 12 }, 1).await;
+    chaos(
+        DatabaseKind::Sqlite,
+        if std::env::var_os("MPS_LONG").is_some() { 50 } else { 12 },
+        1,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,11 @@ async fn outputs_are_right_on(kind: DatabaseKind) {
     media::clip(&clip, 4, "1280x720");
     stack.upload(&clip, "in/clip.mp4").await;
 
-    let nodes = vec![transcode("preset-h264-720p"), transcode("preset-h264-360p"), snapshots(&["0.5s", "50%", "-1s"])];
+    let nodes = vec![
+        transcode("preset-h264-720p"),
+        transcode("preset-h264-360p"),
+        snapshots(&["0.5s", "50%", "-1s"]),
+    ];
     let name = submit(&stack.client().await, request("in/clip.mp4", nodes)).await;
     let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
 
@@ -27,13 +31,20 @@ async fn outputs_are_right_on(kind: DatabaseKind) {
         let path = stack.fetch_output(&node.outputs[0]).await;
         let probe = media::ffprobe(&path);
         let video = media::stream(&probe, "video").expect("output has video");
-        assert_eq!((video["height"].as_i64(), video["codec_name"].as_str()), (Some(height), Some("h264")));
+        assert_eq!(
+            (video["height"].as_i64(), video["codec_name"].as_str()),
+            (Some(height), Some("h264"))
+        );
         assert_eq!(media::stream(&probe, "audio").expect("output has audio")["codec_name"], "aac");
         assert!((media::duration(&probe) - 4.0).abs() < 0.05, "duration {}", media::duration(&probe));
         assert_eq!(media::decode_fully(&path), 120);
         let counters = node.counters.as_ref().expect("counters are reported");
         assert_eq!(counters.video_decoders, 1, "the input is decoded once for all nodes");
-        assert!((120..=125).contains(&counters.decoded_frames), "{} frames were decoded", counters.decoded_frames);
+        assert!(
+            (120..=125).contains(&counters.decoded_frames),
+            "{} frames were decoded",
+            counters.decoded_frames
+        );
     }
     let pictures = &task.node_statuses[2].outputs;
     assert_eq!(pictures.len(), 3);

@@ -40,13 +40,25 @@ impl View {
                 self.take(message);
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap_or_else(|_| panic!("not within 20 s: {what}"));
+        tokio::time::timeout(Duration::from_secs(20), read)
+            .await
+            .unwrap_or_else(|_| panic!("not within 20 s: {what}"));
     }
 }
 
 async fn watch(stack: &Stack, token: &str) -> Streaming<WatchTasksResponse> {
-    let request = WatchTasksRequest { resume_token: token.to_owned(), ..Default::default() };
-    stack.client().await.tasks().watch_tasks(request).await.expect("watch starts").into_inner()
+    let request = WatchTasksRequest {
+        resume_token: token.to_owned(),
+        ..Default::default()
+    };
+    stack
+        .client()
+        .await
+        .tasks()
+        .watch_tasks(request)
+        .await
+        .expect("watch starts")
+        .into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,17 +75,42 @@ async fn returning_watcher_ends_with_the_last_state_of_every_task() {
     }
     let mut view = View::default();
     let mut stream = watch(&running, "").await;
-    view.read_until(&mut stream, "snapshot", |view| view.complete && !view.token.is_empty()).await;
+    view.read_until(&mut stream, "snapshot", |view| view.complete && !view.token.is_empty())
+        .await;
     assert_eq!(view.tasks.len(), 3);
     drop(stream);
 
-    client.tasks().cancel_task(v1::CancelTaskRequest { name: names[0].clone(), ..Default::default() }).await.expect("cancelled");
-    client.tasks().cancel_task(v1::CancelTaskRequest { name: names[1].clone(), ..Default::default() }).await.expect("cancelled");
-    client.tasks().delete_task(v1::DeleteTaskRequest { name: names[1].clone(), ..Default::default() }).await.expect("deleted");
+    client
+        .tasks()
+        .cancel_task(v1::CancelTaskRequest {
+            name: names[0].clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("cancelled");
+    client
+        .tasks()
+        .cancel_task(v1::CancelTaskRequest {
+            name: names[1].clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("cancelled");
+    client
+        .tasks()
+        .delete_task(v1::DeleteTaskRequest {
+            name: names[1].clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("deleted");
     let mut stream = watch(&running, &view.token.clone()).await;
     let (cancelled, deleted) = (names[0].clone(), names[1].clone());
     view.read_until(&mut stream, "changes while away", |view| {
-        view.tasks.get(&cancelled).is_some_and(|task| task.state() == v1::TaskState::Cancelled) && !view.tasks.contains_key(&deleted)
+        view.tasks
+            .get(&cancelled)
+            .is_some_and(|task| task.state() == v1::TaskState::Cancelled)
+            && !view.tasks.contains_key(&deleted)
     })
     .await;
     assert_eq!(view.resets, 0, "nothing was lost, so nothing is reset");
@@ -81,7 +118,14 @@ async fn returning_watcher_ends_with_the_last_state_of_every_task() {
 
     running.kill_redis();
     running.start_redis();
-    client.tasks().cancel_task(v1::CancelTaskRequest { name: names[2].clone(), ..Default::default() }).await.expect("cancelled");
+    client
+        .tasks()
+        .cancel_task(v1::CancelTaskRequest {
+            name: names[2].clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("cancelled");
     let mut stream = watch(&running, &view.token.clone()).await;
     let last = names[2].clone();
     view.read_until(&mut stream, "reset and snapshot after Redis was lost", |view| {

@@ -1,0 +1,1 @@
+//! Commands from any replica to the one that a worker is connected to.

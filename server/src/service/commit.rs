@@ -1,0 +1,1 @@
+//! CompleteUnit and what follows it.

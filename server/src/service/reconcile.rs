@@ -1,0 +1,1 @@
+//! What nobody asks for: expired leases and stalled commits.

@@ -1,0 +1,1 @@
+//! Workers: join, list, drain.

@@ -1,0 +1,1 @@
+//! SQL of answers kept by request id.
