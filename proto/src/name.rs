@@ -23,13 +23,17 @@ pub fn parse<'a>(name: &'a str, collection: &str) -> Option<(Option<&'a str>, &'
     }
 }
 
-/// Project of a `parent`: `None` for an empty one and for `projects/-`. `Err` when it has another shape.
-pub fn parse_parent(parent: &str) -> Result<Option<&str>, ()> {
+/// A `parent` field of another shape than `projects/{project}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MalformedParent;
+
+/// Project of a `parent`: `None` for an empty one and for `projects/-`.
+pub fn parse_parent(parent: &str) -> Result<Option<&str>, MalformedParent> {
     match parent.strip_prefix("projects/") {
         _ if parent.is_empty() => Ok(None),
         Some("-") => Ok(None),
         Some(project) if !project.is_empty() && !project.contains('/') => Ok(Some(project)),
-        _ => Err(()),
+        _ => Err(MalformedParent),
     }
 }
 

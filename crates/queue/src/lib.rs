@@ -6,13 +6,44 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Queue {}
 
+/// Redis did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("redis: {0}")]
+pub struct QueueError(pub String);
+
 impl Queue {
+    /// Never fails and does not wait: connects in the background.
+    pub fn connect(_redis_url: &str) -> Result<Self, QueueError> {
+        Ok(Self {})
+    }
     /// Wakes one worker of a pool. A hint: failures are counted, not returned.
     pub async fn wake(&self, _pool: &str) {}
-    /// Tells every replica to hand a command to a worker: bytes of a `WorkerCommand`.
+    /// Publishes a command for a worker to whichever replica holds its channel.
     pub async fn send_command(&self, _worker_id: &str, _payload: Vec<u8>) {}
+    /// Commands of one worker.
+    pub fn commands(&self, _worker_id: &str) -> Subscription {
+        Subscription {}
+    }
     /// Stores progress of a task (a hash with TTL) and publishes it to watchers of the project: bytes of a `TaskProgress`.
     pub async fn publish_progress(&self, _project: &str, _task_id: &str, _payload: Vec<u8>) {}
+    /// The last progress of each task, `None` where there is none (or no Redis).
+    pub async fn progress_of(&self, task_ids: &[String]) -> Vec<Option<Vec<u8>>> {
+        vec![None; task_ids.len()]
+    }
+    /// Progress of a project's tasks.
+    pub fn progress(&self, _project: &str) -> Subscription {
+        Subscription {}
+    }
+}
+
+/// A PUBLISH subscription that reconnects by itself.
+pub struct Subscription {}
+
+impl Subscription {
+    /// The next payload.
+    pub async fn next(&mut self) -> Vec<u8> {
+        std::future::pending().await
+    }
 }
 
 /// A worker's wake-up stream.

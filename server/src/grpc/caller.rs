@@ -32,7 +32,7 @@ impl Caller {
             Ok(None) => Ok(self.project.clone()),
             Ok(Some(project)) if project == self.project || self.installation => Ok(project.to_owned()),
             Ok(Some(_)) => Err(ApiError::not_found(parent)),
-            Err(()) => Err(ApiError::invalid_field(
+            Err(mps_proto::name::MalformedParent) => Err(ApiError::invalid_field(
                 "parent",
                 "write projects/{project}, projects/-, or leave it empty",
             )),
