@@ -1,61 +1,114 @@
-//! mps-queue: the Redis facade. Every key is named here.
+//! mps-queue: the Redis facade. Redis is a hint: every call has a deadline and may fail without harm. The keys are in `keys`.
 
-use std::time::Duration;
+mod error;
+mod events;
+mod keys;
+mod link;
+mod subscription;
+mod work;
+mod writer;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+pub use error::QueueError;
+pub use events::{Event, EventReader, Position, Read};
+pub use subscription::Subscription;
+pub use work::WorkStream;
 
 /// Redis for the server: reconnects by itself; every call has a deadline and may fail without harm.
 #[derive(Clone)]
-pub struct Queue {}
-
-/// Redis did not do it.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("redis: {0}")]
-pub struct QueueError(pub String);
+pub struct Queue {
+    client: redis::Client,
+    link: Arc<link::Link>,
+    writer: writer::Writer,
+    failures: Arc<AtomicU64>,
+}
 
 impl Queue {
-    /// Never fails and does not wait: connects in the background.
-    pub fn connect(_redis_url: &str) -> Result<Self, QueueError> {
-        Ok(Self {})
+    /// Does not wait: connects in the background. Fails only on a URL that cannot be read. Call it within a runtime.
+    pub fn connect(redis_url: &str) -> Result<Self, QueueError> {
+        let client = open(redis_url)?;
+        let link = Arc::new(link::Link::new(client.clone()));
+        let failures = Arc::new(AtomicU64::new(0));
+        Ok(Self {
+            writer: writer::Writer::start(link.clone(), failures.clone()),
+            client,
+            link,
+            failures,
+        })
     }
+
     /// Wakes one worker of a pool. A hint: failures are counted, not returned.
-    pub async fn wake(&self, _pool: &str) {}
-    /// Publishes a command for a worker to whichever replica holds its channel.
-    pub async fn send_command(&self, _worker_id: &str, _payload: Vec<u8>) {}
-    /// Commands of one worker.
-    pub fn commands(&self, _worker_id: &str) -> Subscription {
-        Subscription {}
+    pub async fn wake(&self, pool: &str) {
+        self.writer.send(writer::wake(pool));
     }
+
+    /// Publishes a command for a worker to whichever replica holds its channel. A hint too.
+    pub async fn send_command(&self, worker_id: &str, payload: Vec<u8>) {
+        self.writer.send(writer::publish(keys::command_channel(worker_id), payload));
+    }
+
+    /// Commands of one worker.
+    pub fn commands(&self, worker_id: &str) -> Subscription {
+        Subscription::start(self.client.clone(), keys::command_channel(worker_id))
+    }
+
     /// Stores progress of a task (a hash with TTL) and publishes it to watchers of the project: bytes of a `TaskProgress`.
-    pub async fn publish_progress(&self, _project: &str, _task_id: &str, _payload: Vec<u8>) {}
+    pub async fn publish_progress(&self, project: &str, task_id: &str, payload: Vec<u8>) {
+        self.writer.send(writer::progress(project, task_id, payload));
+    }
+
     /// The last progress of each task, `None` where there is none (or no Redis).
     pub async fn progress_of(&self, task_ids: &[String]) -> Vec<Option<Vec<u8>>> {
-        vec![None; task_ids.len()]
+        if task_ids.is_empty() {
+            return Vec::new();
+        }
+        let mut pipeline = redis::pipe();
+        for id in task_ids {
+            pipeline.hget(keys::progress(id), "message");
+        }
+        let read = self
+            .link
+            .call(|mut connection| async move { pipeline.query_async(&mut connection).await });
+        match read.await {
+            Ok(found) => found,
+            Err(error) => {
+                self.count_failure(&error);
+                vec![None; task_ids.len()]
+            }
+        }
     }
+
     /// Progress of a project's tasks.
-    pub fn progress(&self, _project: &str) -> Subscription {
-        Subscription {}
+    pub fn progress(&self, project: &str) -> Subscription {
+        Subscription::start(self.client.clone(), keys::progress_channel(project))
+    }
+
+    /// Whether Redis answers now.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.link
+            .call(|mut connection| async move { redis::cmd("PING").query_async::<()>(&mut connection).await })
+            .await
+    }
+
+    /// Hints that did not reach Redis since the start.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    fn count_failure(&self, error: &QueueError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%error, "redis call failed");
     }
 }
 
-/// A PUBLISH subscription that reconnects by itself.
-pub struct Subscription {}
-
-impl Subscription {
-    /// The next payload.
-    pub async fn next(&mut self) -> Vec<u8> {
-        std::future::pending().await
+/// A client; nothing is connected yet. TLS needs a provider of cryptography for the whole process: the first one wins.
+fn open(redis_url: &str) -> Result<redis::Client, QueueError> {
+    if redis_url.starts_with("rediss:") {
+        let _already_set = rustls::crypto::ring::default_provider().install_default();
     }
-}
-
-/// A worker's wake-up stream.
-pub struct WorkStream {}
-
-impl WorkStream {
-    /// Never fails; connects in the background and reconnects by itself.
-    pub fn connect(_redis_url: &str, _pool: &str, _consumer: &str) -> Self {
-        Self {}
-    }
-    /// Returns when a wake-up came or the time is over.
-    pub async fn wait(&mut self, at_most: Duration) {
-        tokio::time::sleep(at_most).await;
-    }
+    redis::Client::open(redis_url).map_err(QueueError::from)
 }
