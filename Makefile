@@ -47,7 +47,7 @@ check:  ## fmt, clippy, doc, deny, machete, buf lint, dependency rules
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --workspace --no-deps
 	$(CARGO) run --locked --quiet -p xtask -- check-deps
 	$(CARGO) run --locked --quiet -p xtask -- check-style
-	@if [ -x .tools/bin/cargo-deny ]; then cargo-deny --offline --all-features check --hide-inclusion-graph licenses bans sources; fi
+	@if [ -x .tools/bin/cargo-deny ]; then $(CARGO) fetch --locked --quiet; cargo-deny --offline --all-features check --hide-inclusion-graph licenses bans sources; fi
 	@if [ -x .tools/bin/cargo-machete ]; then cargo-machete; fi
 	@if [ -e .tools/bin/buf ]; then cd proto && buf lint; fi
 	@scripts/test-report check
