@@ -114,14 +114,16 @@ pub fn free_port() -> u16 {
         .expect("loopback has a free port")
 }
 
-/// The folder of the built binaries: where this test's own executable lies.
+/// The folder of the built binaries: target/{profile}, where benchmarks lie; tests lie in its deps/.
 pub fn bin_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("own path is known");
-    let dir = exe
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests lie in target/{profile}/deps")
-        .to_owned();
+    let own = exe.parent().expect("an executable has a folder");
+    let dir = if own.ends_with("deps") {
+        own.parent().expect("deps has a parent")
+    } else {
+        own
+    }
+    .to_owned();
     assert!(
         dir.join("mps-server").exists(),
         "{} has no mps-server: run `make build` first",

@@ -1,0 +1,8 @@
+//! Parts of `mps-bench`. Never part of the tests: a machine's speed is no property of the code.
+
+pub mod calls;
+pub mod cpu;
+pub mod latency;
+pub mod memory;
+pub mod report;
+pub mod transcode;
