@@ -54,9 +54,11 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_project ON tasks (project_id, create_ms, id);
 CREATE INDEX tasks_state ON tasks (project_id, state, create_ms, id);
 CREATE INDEX tasks_session ON tasks (project_id, session_id);
+CREATE INDEX tasks_open ON tasks (id) WHERE state IN (1, 2, 3);
 CREATE TABLE sessions (
     project_id TEXT NOT NULL, session_id TEXT NOT NULL, task_id TEXT NOT NULL, expire_ms BIGINT NOT NULL,
     PRIMARY KEY (project_id, session_id));
+CREATE INDEX sessions_expire ON sessions (expire_ms);
 CREATE TABLE units (
     id TEXT PRIMARY KEY, task_id TEXT NOT NULL, project_id TEXT NOT NULL, run INTEGER NOT NULL, pool TEXT NOT NULL,
     requirements TEXT NOT NULL, priority INTEGER NOT NULL, rank {float} NOT NULL, front BIGINT NOT NULL, cost {float} NOT NULL,
@@ -76,6 +78,8 @@ CREATE TABLE outputs (
     content_type TEXT NOT NULL, reserved INTEGER NOT NULL, state INTEGER NOT NULL, unit_id TEXT NOT NULL,
     attempt INTEGER NOT NULL, size_bytes BIGINT, sha256 TEXT, publish_ms BIGINT);
 CREATE INDEX outputs_task ON outputs (task_id, run);
+CREATE INDEX outputs_unit ON outputs (unit_id);
+CREATE INDEX outputs_key ON outputs (bucket_ref, object_key);
 CREATE UNIQUE INDEX outputs_reserved ON outputs (bucket_ref, object_key) WHERE reserved = 1;
 CREATE TABLE uploads (
     id TEXT PRIMARY KEY, output_id TEXT NOT NULL, unit_id TEXT NOT NULL, attempt INTEGER NOT NULL, task_id TEXT NOT NULL,
@@ -91,9 +95,14 @@ CREATE TABLE workers (
     id TEXT PRIMARY KEY, display_name TEXT NOT NULL, pool TEXT NOT NULL, slots INTEGER NOT NULL, capabilities TEXT NOT NULL,
     plan_versions TEXT NOT NULL, version TEXT NOT NULL, draining INTEGER NOT NULL, drain_reason TEXT NOT NULL,
     join_ms BIGINT NOT NULL, seen_ms BIGINT NOT NULL);
+CREATE TABLE worker_failures (
+    worker_id TEXT NOT NULL, task_id TEXT NOT NULL, run INTEGER NOT NULL, node_key TEXT NOT NULL, unit_id TEXT NOT NULL,
+    reason TEXT NOT NULL, charged INTEGER NOT NULL, fail_ms BIGINT NOT NULL, PRIMARY KEY (worker_id, task_id, run, node_key));
+CREATE INDEX worker_failures_node ON worker_failures (task_id, run, node_key);
 CREATE TABLE requests (
     project_id TEXT NOT NULL, method TEXT NOT NULL, request_id TEXT NOT NULL, payload_hash TEXT NOT NULL, response {blob} NOT NULL,
     expire_ms BIGINT NOT NULL, PRIMARY KEY (project_id, method, request_id));
+CREATE INDEX requests_expire ON requests (expire_ms);
 CREATE TABLE probes (
     unit_id TEXT PRIMARY KEY, project_id TEXT NOT NULL, input {blob} NOT NULL, result {blob}, create_ms BIGINT NOT NULL)
 ";

@@ -5,7 +5,8 @@ use sea_orm::{DatabaseTransaction, DbErr};
 
 use super::Store;
 
-/// A unit to be queued. A probe has no task: `task_id` is empty and its row in `probes` takes the result.
+/// A unit to be queued. A probe has no task: `task_id` is empty; its row in `probes` has the input (a `v1::TaskInput`) and takes
+/// the result (a `worker.v1.ChildResult`).
 #[derive(Debug, Clone)]
 pub struct NewUnit {
     pub id: String,
@@ -23,6 +24,14 @@ pub struct NewUnit {
     pub attempt: i32,
     /// Failures charged so far, when it comes from a split.
     pub charged: i32,
+}
+
+/// Requirements as `units.requirements` and `requirement_sets` store them: comma-separated, the plan's version first.
+/// `workers::WorkerRow::can` reads them.
+pub fn requirements_text(requirements: &[String], plan_version: i32) -> String {
+    let mut parts = vec![format!("plan.{plan_version}")];
+    parts.extend(requirements.iter().cloned());
+    parts.join(",")
 }
 
 /// Queues units; sets each one's rank (start-time fair queueing over projects).
