@@ -7,5 +7,6 @@ pub mod process;
 pub mod s3;
 pub mod stack;
 pub mod wait;
+pub mod web;
 
 pub use stack::{Stack, StackOptions};

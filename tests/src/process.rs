@@ -96,6 +96,11 @@ pub fn children_of(pid: i32) -> Vec<i32> {
         .collect()
 }
 
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub fn is_running(pid: i32) -> bool {
+    parent_of(pid).is_some()
+}
+
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

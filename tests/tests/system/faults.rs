@@ -203,3 +203,46 @@ async fn no_task_is_lost_under_random_kills_on_sqlite() {
 async fn no_task_is_lost_under_random_kills_on_postgres() {
     chaos(DatabaseKind::Postgres, 50, 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_that_thaws_after_its_task_was_restarted_publishes_nothing() {
+    use mps_proto::v1::{CancelTaskRequest, RestartTaskRequest};
+    let mut stack = Stack::start(StackOptions::default()).await;
+    let name = running_task(&stack).await;
+    until("the child runs", Duration::from_secs(20), || async {
+        (!stack.workers[0].children().is_empty()).then_some(())
+    })
+    .await;
+    stack.workers[0].signal(Signal::SIGSTOP);
+    let mut tasks = stack.client().await.tasks();
+    tasks
+        .cancel_task(CancelTaskRequest {
+            name: name.clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("cancel is taken");
+    let cancelled = stack.wait_ended(&name, Duration::from_secs(20)).await;
+    assert_eq!(cancelled.state(), TaskState::Cancelled, "the lease of the frozen worker runs out");
+    stack.add_worker();
+    tasks
+        .restart_task(RestartTaskRequest {
+            name: name.clone(),
+            ..Default::default()
+        })
+        .await
+        .expect("restarted");
+    stack.workers[0].signal(Signal::SIGCONT);
+    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    assert_eq!((task.state(), task.run), (TaskState::Succeeded, 2), "{task:#?}\n{}", stack.logs());
+    assert_eq!(task.previous_runs.len(), 1);
+    let output = task.node_statuses[0].outputs[0].clone();
+    stack.fetch_output(&output).await;
+    until("the thawed worker has given up its child", Duration::from_secs(30), || async {
+        stack.workers[0].children().is_empty().then_some(())
+    })
+    .await;
+    let after = stack.wait_ended(&name, Duration::from_secs(5)).await;
+    assert_eq!(after.node_statuses[0].outputs, vec![output.clone()]);
+    stack.fetch_output(&output).await;
+}

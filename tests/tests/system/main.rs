@@ -1,8 +1,14 @@
 //! Whole-system tests: one binary, so that it links once.
 
 mod cancel;
+mod command_line;
+mod commit_edges;
 mod fairness;
 mod faults;
 mod happy;
+mod many_watchers;
+mod readme;
+mod requests;
 mod security;
+mod urls;
 mod watching;
