@@ -5,7 +5,11 @@ pub mod check;
 pub mod damage;
 pub mod failure;
 pub mod faststart;
+pub mod gif;
+pub mod isobmff;
+pub mod mp3;
 pub mod probe;
+mod walk;
 
 use mps_proto::worker::v1::{ChildOrder, ChildProgress, ChildResult};
 

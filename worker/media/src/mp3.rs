@@ -1,0 +1,163 @@
+//! Reads an MP3's first frame for what its encoder says: number of frames, samples of delay and of padding (Xing and LAME headers).
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    time::Duration,
+};
+
+/// Samples by which every MP3 decoder is late.
+pub const DECODER_DELAY: u32 = 529;
+/// How much behind the ID3 tag is looked at for the first frame.
+const WINDOW_BYTES: u64 = 16 * 1024;
+
+/// What the first frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncoderHeader {
+    /// Frames of sound; `None` when not told.
+    pub frames: Option<u32>,
+    /// Samples that the encoder put in front, and behind.
+    pub delay: u32,
+    pub padding: u32,
+    pub samples_per_frame: u32,
+    pub sample_rate_hz: u32,
+}
+
+impl EncoderHeader {
+    /// Samples to drop from the start of what a decoder gives; 0 when the encoder told no delay.
+    pub fn samples_to_drop(&self) -> u32 {
+        if self.delay == 0 { 0 } else { self.delay + DECODER_DELAY }
+    }
+
+    /// Duration of the sound without delay and padding.
+    pub fn duration(&self) -> Option<Duration> {
+        let samples = u64::from(self.frames?) * u64::from(self.samples_per_frame);
+        let audible = samples.saturating_sub(u64::from(self.delay) + u64::from(self.padding));
+        (self.sample_rate_hz > 0).then(|| Duration::from_secs_f64(audible as f64 / f64::from(self.sample_rate_hz)))
+    }
+}
+
+/// Reads the header of a file; `None` when its first frame is none of an encoder.
+pub fn read(path: &Path) -> io::Result<Option<EncoderHeader>> {
+    let mut file = File::open(path)?;
+    let mut tag = [0u8; 10];
+    let start = match file.read_exact(&mut tag) {
+        Ok(()) => id3_length(&tag),
+        Err(_) => return Ok(None),
+    };
+    file.seek(SeekFrom::Start(start))?;
+    let mut window = Vec::new();
+    file.take(WINDOW_BYTES).read_to_end(&mut window)?;
+    Ok(parse(&window))
+}
+
+/// Bytes of an ID3v2 tag, from its first ten; 0 when there is none.
+pub fn id3_length(head: &[u8; 10]) -> u64 {
+    if !head.starts_with(b"ID3") {
+        return 0;
+    }
+    let body = head[6..10].iter().fold(0u64, |length, byte| (length << 7) | u64::from(byte & 0x7f));
+    let footer = if head[5] & 0x10 == 0 { 0 } else { 10 };
+    10 + body + footer
+}
+
+fn parse(window: &[u8]) -> Option<EncoderHeader> {
+    let start = window.windows(4).position(|bytes| frame_shape(bytes).is_some())?;
+    let frame = window.get(start..)?;
+    let shape = frame_shape(frame)?;
+    let info = frame.get(shape.info_at..)?;
+    if !(info.starts_with(b"Xing") || info.starts_with(b"Info")) {
+        return None;
+    }
+    let flags = crate::isobmff::be32(info, 4)?;
+    let mut at = 8;
+    let frames = if flags & 1 != 0 { crate::isobmff::be32(info, at) } else { None };
+    at += [(1, 4), (2, 4), (4, 100), (8, 4)].iter().filter(|(bit, _)| flags & bit != 0).map(|(_, bytes)| bytes).sum::<usize>();
+    let (delay, padding) = lame_delays(info.get(at..)?).unwrap_or((0, 0));
+    Some(EncoderHeader {
+        frames,
+        delay,
+        padding,
+        samples_per_frame: shape.samples,
+        sample_rate_hz: shape.sample_rate_hz,
+    })
+}
+
+/// Delay and padding of the LAME tag: 12 bits each, 21 bytes in.
+fn lame_delays(tag: &[u8]) -> Option<(u32, u32)> {
+    let known = [&b"LAME"[..], b"Lavf", b"Lavc", b"GOGO"].iter().any(|name| tag.starts_with(name));
+    let &[high, middle, low] = tag.get(21..24)? else { return None };
+    let delay = u32::from(high) << 4 | u32::from(middle) >> 4;
+    let padding = (u32::from(middle) & 0x0f) << 8 | u32::from(low);
+    known.then_some((delay, padding))
+}
+
+struct FrameShape {
+    samples: u32,
+    sample_rate_hz: u32,
+    info_at: usize,
+}
+
+/// Shape of a layer III frame by its first four bytes.
+fn frame_shape(bytes: &[u8]) -> Option<FrameShape> {
+    let &[sync, b1, b2, b3, ..] = bytes else { return None };
+    let layer_three = b1 & 0x06 == 0x02;
+    let bitrate_valid = !matches!(b2 >> 4, 0 | 15);
+    if sync != 0xff || b1 & 0xe0 != 0xe0 || !layer_three || !bitrate_valid {
+        return None;
+    }
+    let rates = match b1 >> 3 & 3 {
+        3 => [44_100, 48_000, 32_000],
+        2 => [22_050, 24_000, 16_000],
+        0 => [11_025, 12_000, 8_000],
+        _ => return None,
+    };
+    let version_one = b1 >> 3 & 3 == 3;
+    let mono = b3 >> 6 == 3;
+    let side_info = match (version_one, mono) {
+        (true, false) => 32,
+        (true, true) | (false, false) => 17,
+        (false, true) => 9,
+    };
+    Some(FrameShape {
+        samples: if version_one { 1152 } else { 576 },
+        sample_rate_hz: *rates.get(usize::from(b2 >> 2 & 3))?,
+        info_at: 4 + side_info,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info_frame(delay: u32, padding: u32) -> Vec<u8> {
+        let mut frame = vec![0xff, 0xfb, 0x90, 0x00];
+        frame.resize(4 + 32, 0);
+        frame.extend_from_slice(b"Info");
+        frame.extend_from_slice(&1u32.to_be_bytes());
+        frame.extend_from_slice(&100u32.to_be_bytes());
+        let mut lame = b"LAME3.100".to_vec();
+        lame.resize(21, 0);
+        lame.extend_from_slice(&[(delay >> 4) as u8, ((delay & 15) << 4 | padding >> 8) as u8, padding as u8]);
+        frame.extend_from_slice(&lame);
+        frame
+    }
+
+    #[test]
+    fn delay_and_padding_come_from_the_lame_tag() {
+        let header = parse(&info_frame(576, 1000)).unwrap();
+        assert_eq!((header.delay, header.padding, header.frames), (576, 1000, Some(100)));
+        assert_eq!(header.samples_to_drop(), 1105);
+        assert_eq!(header.duration().unwrap().as_millis(), (115_200 - 1576) * 1000 / 44_100);
+    }
+
+    #[test]
+    fn frames_cut_anywhere_give_nothing_or_no_delay() {
+        let frame = info_frame(576, 0);
+        for length in 0..frame.len() {
+            let _ = parse(&frame[..length]);
+        }
+        assert_eq!(parse(&[0xff; 200]), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! What an input contains and how it must be read.
+
+mod mp4;
+mod mpegts;
+mod names;
+mod picture;
+mod refuse;
+mod sniff;
+mod streams;
+
+use std::{
+    path::Path,
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{MediaInfo, MediaStream, VideoProperties},
+    worker::v1::{Failure, InputLimits},
+};
+use sniff::Look;
+
+use crate::{
+    gif, mp3,
+    walk::{Until, Walk, walk},
+};
+
+/// What the pass must know of its input beyond `MediaInfo`.
+#[derive(Debug, Clone, Default)]
+pub struct InputFacts {
+    pub media: MediaInfo,
+    /// What the header promises; `None` when it promises nothing.
+    pub promised_duration: Option<Duration>,
+    /// Frames that the index promises for the first video track; `None` when it promises nothing, or is cut by an edit list.
+    pub promised_video_frames: Option<u64>,
+    /// Bytes that the container promises and the file lacks: it was cut.
+    pub truncated_bytes: u64,
+    /// MP4 whose edit list starts inside the media (a clip cut by stream copy): pull-mode qtdemux loses the end of its audio.
+    pub edit_list_inside: bool,
+    /// Whether the MP4's index stands in front of the media, so that push mode works.
+    pub index_first: bool,
+    /// MP4 in fragments.
+    pub fragmented: bool,
+    /// A GIF of any number of pictures: read by `gif`, never by avdec_gif, which has no end.
+    pub animated_gif: bool,
+    /// A still picture: one frame without a duration.
+    pub still_picture: bool,
+    /// Samples to drop at the start of an MP3 (LAME header plus decoder delay).
+    pub mp3_delay_samples: u32,
+    /// Video tracks that are attached pictures, not film.
+    pub attached_pictures: usize,
+    /// Indices of streams of picture or sound that nothing installed decodes.
+    pub undecodable: Vec<i32>,
+}
+
+/// Containers whose header promises a duration.
+const PROMISING: &[&str] = &["mp4", "matroska", "webm", "avi", "wav", "flv", "asf", "flac", "aiff"];
+const PICTURES: &[&str] = &["jpeg", "png", "webp", "tiff", "bmp"];
+/// Two ways to a duration agree within this share, or this time.
+const AGREEMENT: f64 = 0.03;
+const AGREEMENT_FLOOR: Duration = Duration::from_secs(1);
+
+/// Reads a file within the deadline and checks it against the limits.
+pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
+    let ends = Instant::now() + deadline;
+    never_follow_playlists();
+    let size_bytes = std::fs::metadata(path).map_err(|error| refuse::unreadable(&error))?.len();
+    let looks = sniff::look(path).map_err(|error| refuse::unreadable(&error))?;
+    let container = refuse::unless_media(looks)?;
+    if PICTURES.contains(&container) || container == "gif" {
+        refuse::if_too_large(picture::size(path), limits)?;
+    }
+    let mut facts = match container {
+        "gif" => gif_facts(path)?,
+        "mp4" => mp4_facts(path, ends)?,
+        _ => walked_facts(path, container, ends)?,
+    };
+    facts.media.size_bytes = i64::try_from(size_bytes).unwrap_or(i64::MAX);
+    facts.media.bitrate_bps = overall_bitrate(&facts.media);
+    refuse::over_limits(&facts.media, limits)?;
+    Ok(facts)
+}
+
+/// Playlists name files and addresses of this machine. Elements that follow them are never picked for a file, wherever in it they are found.
+fn never_follow_playlists() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let registry = gst::Registry::get();
+        for name in ["hlsdemux", "hlsdemux2", "dashdemux", "dashdemux2", "mssdemux", "mssdemux2", "sdpdemux", "rtspsrc"] {
+            if let Some(feature) = registry.lookup_feature(name) {
+                feature.set_rank(gst::Rank::NONE);
+            }
+        }
+    });
+}
+
+fn gif_facts(path: &Path) -> Result<InputFacts, Failure> {
+    let summary = gif::summarize(path).map_err(|error| refuse::not_media(Look::Media("gif"), &error.to_string()))?;
+    if summary.frames == 0 {
+        return Err(refuse::not_media(Look::Media("gif"), "it holds no whole picture"));
+    }
+    let still = summary.frames == 1;
+    let duration = (!still).then_some(summary.duration);
+    let (frame_rate_num, frame_rate_den) = summary.frame_rate();
+    let stream = MediaStream {
+        kind: "video".to_owned(),
+        codec: "gif".to_owned(),
+        duration: duration.and_then(to_proto),
+        video: Some(VideoProperties {
+            width_px: summary.width.into(),
+            height_px: summary.height.into(),
+            frame_rate_num,
+            frame_rate_den,
+            pixel_aspect_num: 1,
+            pixel_aspect_den: 1,
+            pixel_format: "RGBA".to_owned(),
+            bit_depth: 8,
+            ..VideoProperties::default()
+        }),
+        ..MediaStream::default()
+    };
+    Ok(InputFacts {
+        media: MediaInfo {
+            container: "gif".to_owned(),
+            duration: duration.and_then(to_proto),
+            streams: vec![stream],
+            ..MediaInfo::default()
+        },
+        promised_duration: duration,
+        promised_video_frames: Some(summary.frames),
+        truncated_bytes: u64::from(summary.broken),
+        animated_gif: true,
+        still_picture: still,
+        ..InputFacts::default()
+    })
+}
+
+fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
+    let index = mp4::read(path).map_err(|error| refuse::damaged_index(&error))?;
+    refuse::unless_indexed(&index)?;
+    let mut facts = walked_facts(path, "mp4", ends)?;
+    facts.truncated_bytes = index.truncated_bytes;
+    facts.edit_list_inside = index.edit_list_inside;
+    facts.index_first = index.first;
+    facts.fragmented = index.fragmented;
+    facts.promised_duration = index.duration.or(facts.promised_duration.filter(|_| !index.fragmented));
+    if let Some(duration) = index.duration {
+        facts.media.duration = to_proto(duration);
+    }
+    fill_from_index(&mut facts, &index);
+    Ok(facts)
+}
+
+/// Durations and paces of tracks, which the walk does not tell; only where both see the same tracks.
+fn fill_from_index(facts: &mut InputFacts, index: &mp4::Index) {
+    for (kind, handler) in [("video", b"vide"), ("audio", b"soun")] {
+        let tracks: Vec<_> = index.tracks.iter().filter(|track| track.handler == *handler).collect();
+        let streams: Vec<_> = facts.media.streams.iter_mut().filter(|stream| stream.kind == kind).collect();
+        if tracks.len() != streams.len() {
+            continue;
+        }
+        for (stream, track) in streams.into_iter().zip(&tracks) {
+            stream.duration = track.duration.and_then(to_proto);
+            if let Some(video) = &mut stream.video {
+                set_pace(video, track.pace);
+            }
+        }
+        if kind == "video" && !index.edit_list_inside {
+            facts.promised_video_frames = tracks.first().map(|track| track.samples).filter(|samples| *samples > 0);
+        }
+    }
+}
+
+fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
+    match pace {
+        mp4::Pace::Constant(num, den) => {
+            if let (Ok(num), Ok(den)) = (i32::try_from(num), i32::try_from(den)) {
+                (video.frame_rate_num, video.frame_rate_den) = (num, den);
+            }
+        }
+        mp4::Pace::Variable => (video.frame_rate_num, video.frame_rate_den) = (0, 1),
+        mp4::Pace::Rounded | mp4::Pace::Unknown => {}
+    }
+}
+
+fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<InputFacts, Failure> {
+    let walk = walk(path, Until::FirstPackets, ends.saturating_duration_since(Instant::now()));
+    let mut media = describe(&walk, container);
+    if media.streams.is_empty() {
+        return Err(refuse::no_streams(container, walk.trouble.as_ref()));
+    }
+    let still = PICTURES.contains(&container);
+    let mut promised = None;
+    let mut mp3_delay_samples = 0;
+    let mut measured = walk.duration.filter(|_| !still);
+    match container {
+        "mpegts" => measured = transport_duration(path, measured, ends),
+        "mp3" => {
+            let header = mp3::read(path).ok().flatten();
+            promised = header.and_then(|header| header.duration());
+            mp3_delay_samples = header.map_or(0, |header| header.samples_to_drop());
+            measured = promised.or(measured);
+        }
+        _ if PROMISING.contains(&container) => promised = measured,
+        _ => {}
+    }
+    media.duration = measured.and_then(to_proto);
+    if still {
+        fill_picture_size(path, &mut media);
+    }
+    Ok(InputFacts {
+        attached_pictures: media.streams.iter().filter(|stream| stream.kind == "image").count(),
+        undecodable: undecodable(&walk),
+        media,
+        promised_duration: promised,
+        still_picture: still,
+        mp3_delay_samples,
+        ..InputFacts::default()
+    })
+}
+
+/// What the contract says of a walked file: container, streams and tags.
+pub(crate) fn describe(walk: &Walk, container: &str) -> MediaInfo {
+    let described = walk.tracks.iter().enumerate();
+    let mut streams: Vec<MediaStream> =
+        described.filter_map(|(index, track)| streams::describe(i32::try_from(index).unwrap_or(i32::MAX), track, &walk.tags)).collect();
+    let next_index = i32::try_from(walk.tracks.len()).unwrap_or(i32::MAX);
+    let all_tags: Vec<_> = walk.tags.iter().chain(walk.tracks.iter().flat_map(|track| &track.tags)).cloned().collect();
+    streams.extend(streams::attached_pictures(&all_tags, next_index));
+    MediaInfo {
+        container: container.to_owned(),
+        tags: streams::file_tags(&walk.tags),
+        streams,
+        ..MediaInfo::default()
+    }
+}
+
+/// Name of a finished file's container.
+pub(crate) fn container_of(path: &Path) -> Option<&'static str> {
+    match sniff::look(path) {
+        Ok(Look::Media(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// The clock counts where GStreamer's guess from the first and last time stamps does not agree with it: in joined recordings.
+fn transport_duration(path: &Path, guessed: Option<Duration>, ends: Instant) -> Option<Duration> {
+    let counted = mpegts::duration(path, ends).ok().flatten();
+    let (Some(guessed), Some(counted)) = (guessed, counted) else { return counted.or(guessed) };
+    let apart = guessed.abs_diff(counted);
+    let agree = apart < AGREEMENT_FLOOR || apart.as_secs_f64() < counted.as_secs_f64() * AGREEMENT;
+    Some(if agree { guessed } else { counted })
+}
+
+fn undecodable(walk: &Walk) -> Vec<i32> {
+    let kinds = gst::ElementFactoryType::DECODER;
+    let decoders: Vec<_> = gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL).into_iter().collect();
+    let timed = |media_type: &str| !media_type.is_empty() && ["video/", "audio/", "image/"].iter().any(|kind| media_type.starts_with(kind));
+    let tracks = walk.tracks.iter().zip(0i32..);
+    tracks.filter(|(track, _)| timed(track.media_type()) && !streams::is_decodable(track, &decoders)).map(|(_, index)| index).collect()
+}
+
+fn fill_picture_size(path: &Path, media: &mut MediaInfo) {
+    let Some((width, height)) = picture::size(path) else { return };
+    for video in media.streams.iter_mut().filter_map(|stream| stream.video.as_mut()).filter(|video| video.width_px == 0) {
+        video.width_px = i32::try_from(width).unwrap_or(0);
+        video.height_px = i32::try_from(height).unwrap_or(0);
+    }
+}
+
+pub(crate) fn overall_bitrate(media: &MediaInfo) -> i64 {
+    let seconds = media.duration.map_or(0.0, |duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9);
+    if seconds > 0.0 { (media.size_bytes as f64 * 8.0 / seconds) as i64 } else { 0 }
+}
+
+pub(crate) fn to_proto(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}

@@ -1,0 +1,227 @@
+//! What the index of an MP4 or QuickTime file promises, read without GStreamer: its place, duration, edit lists, numbers of samples.
+
+use std::{fs::File, io, path::Path, time::Duration};
+
+use crate::isobmff::{self, FileBox, be32, be64, child, children, descendant};
+
+/// An edit that starts this far inside the media is a cut, not the delay of a codec.
+const CUT_THRESHOLD_S: f64 = 0.1;
+
+/// What the index says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Index {
+    /// Whether there is one at all.
+    pub present: bool,
+    /// Whether there is media (mdat or fragments).
+    pub has_media: bool,
+    pub first: bool,
+    pub fragmented: bool,
+    pub edit_list_inside: bool,
+    /// Bytes that the boxes promise and the file lacks.
+    pub truncated_bytes: u64,
+    /// `None` when it is not told, as in live fragments.
+    pub duration: Option<Duration>,
+    pub tracks: Vec<IndexTrack>,
+}
+
+/// One track of the index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexTrack {
+    /// `vide`, `soun`, ...
+    pub handler: [u8; 4],
+    pub duration: Option<Duration>,
+    /// Samples of the whole track; 0 in fragmented files.
+    pub samples: u64,
+    pub pace: Pace,
+    /// Where the presentation starts in the media, beyond the codec's own delay, in seconds.
+    pub cut_s: f64,
+}
+
+/// How samples follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Unknown,
+    /// Samples per second, as a fraction.
+    Constant(u32, u32),
+    /// Constant but for the rounding of the clock.
+    Rounded,
+    Variable,
+}
+
+/// Reads the index of a file.
+pub fn read(path: &Path) -> io::Result<Index> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let boxes = isobmff::top_level(&mut file, size)?;
+    let find = |kind: &[u8; 4]| boxes.iter().find(|found| found.kind == *kind);
+    let media = boxes.iter().find(|found| matches!(&found.kind, b"mdat" | b"moof"));
+    let mut index = Index {
+        has_media: media.is_some(),
+        truncated_bytes: missing_media(&boxes, size),
+        ..Index::default()
+    };
+    let Some(moov) = find(b"moov").filter(|moov| moov.end <= size) else { return Ok(index) };
+    index.present = true;
+    index.first = media.is_none_or(|media| moov.start < media.start);
+    let body = isobmff::read_body(&mut file, moov)?;
+    read_movie(&body, &mut index);
+    let last_chunk = children(&body).filter(|found| found.kind == *b"trak").filter_map(|found| last_chunk_offset(found.body)).max();
+    let missing_chunk = last_chunk.map_or(0, |offset| offset.saturating_add(1).saturating_sub(size));
+    index.truncated_bytes = index.truncated_bytes.max(missing_chunk);
+    Ok(index)
+}
+
+fn missing_media(boxes: &[FileBox], size: u64) -> u64 {
+    let media = |found: &&FileBox| matches!(&found.kind, b"mdat" | b"moof" | b"moov");
+    boxes.iter().filter(media).map(|found| found.missing(size)).max().unwrap_or(0)
+}
+
+fn read_movie(moov: &[u8], index: &mut Index) {
+    let (timescale, length) = child(moov, b"mvhd").and_then(timed_header).unwrap_or((0, None));
+    index.fragmented = child(moov, b"mvex").is_some();
+    index.duration = if index.fragmented { fragments_duration(moov, timescale) } else { length.and_then(|length| seconds(length, timescale)) };
+    let tracks = children(moov).filter(|found| found.kind == *b"trak");
+    index.tracks = tracks.filter_map(|found| read_track(found.body, timescale)).collect();
+    let timed = |track: &&IndexTrack| matches!(&track.handler, b"vide" | b"soun");
+    index.edit_list_inside = index.tracks.iter().filter(timed).any(|track| track.cut_s > CUT_THRESHOLD_S);
+}
+
+fn fragments_duration(moov: &[u8], timescale: u32) -> Option<Duration> {
+    let header = descendant(moov, &[b"mvex", b"mehd"])?;
+    let length = if *header.first()? == 1 { be64(header, 4)? } else { u64::from(be32(header, 4)?) };
+    seconds(length, timescale)
+}
+
+/// Time scale and length of mvhd and mdhd; a length of all ones is none.
+fn timed_header(body: &[u8]) -> Option<(u32, Option<u64>)> {
+    if *body.first()? == 1 {
+        let length = be64(body, 24)?;
+        return Some((be32(body, 20)?, (length != u64::MAX).then_some(length)));
+    }
+    let length = be32(body, 16)?;
+    Some((be32(body, 12)?, (length != u32::MAX).then_some(u64::from(length))))
+}
+
+fn seconds(length: u64, timescale: u32) -> Option<Duration> {
+    if length == 0 || timescale == 0 {
+        return None;
+    }
+    Duration::try_from_secs_f64(length as f64 / f64::from(timescale)).ok()
+}
+
+fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
+    let mdia = child(trak, b"mdia")?;
+    let (timescale, length) = child(mdia, b"mdhd").and_then(timed_header)?;
+    let handler = child(mdia, b"hdlr")?.get(8..12)?.try_into().ok()?;
+    let table = descendant(mdia, &[b"minf", b"stbl"]).unwrap_or_default();
+    let (samples, pace) = child(table, b"stts").map_or((0, Pace::Unknown), |stts| read_pace(stts, timescale));
+    let edits = descendant(trak, &[b"edts", b"elst"]).map(read_edits).unwrap_or_default();
+    let edited: u64 = edits.iter().fold(0, |sum: u64, edit| sum.saturating_add(edit.length));
+    let media_start = edits.iter().find(|edit| edit.media_time >= 0).map_or(0, |edit| edit.media_time);
+    let codec_delay = child(table, b"ctts").and_then(first_composition_offset).unwrap_or(0);
+    let cut = (media_start - codec_delay) as f64 / f64::from(timescale.max(1));
+    Some(IndexTrack {
+        handler,
+        duration: seconds(edited, movie_timescale).or_else(|| length.and_then(|length| seconds(length, timescale))),
+        samples,
+        pace,
+        cut_s: cut,
+    })
+}
+
+/// Number of samples, and whether they come at one pace; the last one's length may differ.
+fn read_pace(stts: &[u8], timescale: u32) -> (u64, Pace) {
+    let entries = stts.get(8..).unwrap_or_default().chunks_exact(8);
+    let runs: Vec<(u64, u32)> = entries
+        .take(be32(stts, 4).unwrap_or(0) as usize)
+        .filter_map(|entry| Some((u64::from(be32(entry, 0)?), be32(entry, 4)?)))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    let samples = runs.iter().fold(0u64, |sum, (count, _)| sum.saturating_add(*count));
+    let judged = match runs.as_slice() {
+        [rest @ .., (1, _)] if !rest.is_empty() => rest,
+        all => all,
+    };
+    let least = judged.iter().map(|(_, delta)| *delta).min().unwrap_or(0);
+    let most = judged.iter().map(|(_, delta)| *delta).max().unwrap_or(0);
+    let pace = match most - least {
+        _ if least == 0 || timescale == 0 => Pace::Unknown,
+        0 => reduced(timescale, least),
+        1 if least >= 8 => Pace::Rounded,
+        _ => Pace::Variable,
+    };
+    (samples, pace)
+}
+
+fn reduced(num: u32, den: u32) -> Pace {
+    let (mut a, mut b) = (num, den);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    Pace::Constant(num / a.max(1), den / a.max(1))
+}
+
+struct Edit {
+    length: u64,
+    /// -1: nothing is shown.
+    media_time: i64,
+}
+
+fn read_edits(elst: &[u8]) -> Vec<Edit> {
+    let wide = elst.first() == Some(&1);
+    let entry_bytes = if wide { 20 } else { 12 };
+    let entries = elst.get(8..).unwrap_or_default().chunks_exact(entry_bytes);
+    let read = |entry: &[u8]| {
+        Some(if wide {
+            Edit { length: be64(entry, 0)?, media_time: be64(entry, 8)? as i64 }
+        } else {
+            Edit { length: u64::from(be32(entry, 0)?), media_time: i64::from(be32(entry, 4)? as i32) }
+        })
+    };
+    entries.take(be32(elst, 4).unwrap_or(0) as usize).filter_map(read).collect()
+}
+
+fn first_composition_offset(ctts: &[u8]) -> Option<i64> {
+    let raw = be32(ctts, 12)?;
+    Some(if ctts.first() == Some(&1) { i64::from(raw as i32) } else { i64::from(raw) })
+}
+
+fn last_chunk_offset(trak: &[u8]) -> Option<u64> {
+    let table = descendant(trak, &[b"mdia", b"minf", b"stbl"])?;
+    if let Some(offsets) = child(table, b"co64") {
+        return offsets.get(8..)?.chunks_exact(8).filter_map(|entry| be64(entry, 0)).max();
+    }
+    let offsets = child(table, b"stco")?.get(8..)?;
+    offsets.chunks_exact(4).filter_map(|entry| be32(entry, 0)).max().map(u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stts(runs: &[(u32, u32)]) -> Vec<u8> {
+        let mut body = vec![0; 4];
+        body.extend((runs.len() as u32).to_be_bytes());
+        for (count, delta) in runs {
+            body.extend(count.to_be_bytes());
+            body.extend(delta.to_be_bytes());
+        }
+        body
+    }
+
+    #[test]
+    fn the_pace_is_told_apart_from_rounding_and_from_variable_rates() {
+        assert_eq!(read_pace(&stts(&[(90, 512)]), 15_360), (90, Pace::Constant(30, 1)));
+        assert_eq!(read_pace(&stts(&[(89, 1001), (1, 900)]), 30_000), (90, Pace::Constant(30_000, 1001)));
+        assert_eq!(read_pace(&stts(&[(1, 33), (1, 34), (1, 33)]), 1000), (3, Pace::Rounded));
+        assert_eq!(read_pace(&stts(&[(5, 512), (5, 1024), (3, 512)]), 15_360).1, Pace::Variable);
+        assert_eq!(read_pace(&stts(&[]), 1000), (0, Pace::Unknown));
+    }
+
+    #[test]
+    fn a_table_that_claims_more_than_it_has_is_read_as_far_as_it_goes() {
+        let mut body = stts(&[(5, 10)]);
+        body[7] = 200;
+        assert_eq!(read_pace(&body, 100).0, 5);
+    }
+}

@@ -1,0 +1,192 @@
+//! From what a walk saw of a stream to what the contract says of it.
+
+use std::collections::BTreeMap;
+
+use gst::{StructureRef, TagList, tags};
+use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
+
+use super::names;
+use crate::walk::Track;
+
+/// Tags that say in words what the contract has fields for.
+const TAGS_LEFT_OUT: &[&str] = &["container-format", "video-codec", "audio-codec", "subtitle-codec", "codec", "language-code", "image-orientation", "encoder-version"];
+const LONGEST_TAG: usize = 1024;
+
+/// One stream; `None` when it never told its caps.
+pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<MediaStream> {
+    let caps = track.caps.as_ref()?.structure(0)?;
+    let kind = kind_of(caps.name());
+    let lists = || track.tags.iter();
+    Some(MediaStream {
+        index,
+        kind: kind.to_owned(),
+        codec: names::codec(caps),
+        duration: None,
+        bitrate_bps: bitrate(track),
+        language: lists().find_map(|list| list.get::<tags::LanguageCode>().map(|tag| tag.get().to_owned())).unwrap_or_default(),
+        video: (kind == "video").then(|| video(caps, rotation(lists().chain(file_tags)))),
+        audio: (kind == "audio").then(|| audio(caps)),
+    })
+}
+
+fn kind_of(name: &str) -> &'static str {
+    match name.split('/').next() {
+        Some("video" | "image") => "video",
+        Some("audio") => "audio",
+        _ => "subtitle",
+    }
+}
+
+fn bitrate(track: &Track) -> i64 {
+    let exact = track.tags.iter().find_map(|list| list.get::<tags::Bitrate>().map(|tag| tag.get()));
+    let nominal = || track.tags.iter().find_map(|list| list.get::<tags::NominalBitrate>().map(|tag| tag.get()));
+    exact.or_else(nominal).map_or(0, i64::from)
+}
+
+/// Clockwise degrees for display; a mirrored picture keeps its rotation.
+fn rotation<'a>(mut lists: impl Iterator<Item = &'a TagList>) -> i32 {
+    let orientation = lists.find_map(|list| list.get::<tags::ImageOrientation>().map(|tag| tag.get().to_owned()));
+    match orientation.as_deref().map(|name| name.trim_start_matches("flip-")) {
+        Some("rotate-90") => 90,
+        Some("rotate-180") => 180,
+        Some("rotate-270") => 270,
+        _ => 0,
+    }
+}
+
+fn audio(caps: &StructureRef) -> AudioProperties {
+    AudioProperties {
+        sample_rate_hz: caps.get("rate").unwrap_or(0),
+        channels: caps.get("channels").unwrap_or(0),
+    }
+}
+
+fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
+    let (frame_rate_num, frame_rate_den) = fraction(caps, "framerate").filter(|(num, _)| *num > 0).unwrap_or((0, 1));
+    let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio").filter(|(num, den)| *num > 0 && *den > 0).unwrap_or((1, 1));
+    let colorimetry = caps.get::<&str>("colorimetry").unwrap_or_default();
+    let (pixel_format, bit_depth) = pixel_format(caps);
+    VideoProperties {
+        width_px: caps.get("width").unwrap_or(0),
+        height_px: caps.get("height").unwrap_or(0),
+        frame_rate_num,
+        frame_rate_den,
+        pixel_aspect_num,
+        pixel_aspect_den,
+        rotation_deg,
+        interlaced: matches!(caps.get::<&str>("interlace-mode"), Ok("interleaved" | "mixed" | "fields" | "alternate")),
+        pixel_format,
+        bit_depth,
+        colorimetry: colorimetry.to_owned(),
+        hdr: high_dynamic_range(colorimetry).to_owned(),
+        profile: caps.get::<&str>("profile").unwrap_or_default().to_owned(),
+    }
+}
+
+fn fraction(caps: &StructureRef, field: &str) -> Option<(i32, i32)> {
+    caps.get::<gst::Fraction>(field).ok().map(|value| (value.numer(), value.denom()))
+}
+
+fn high_dynamic_range(colorimetry: &str) -> &'static str {
+    use gst_video::VideoTransferFunction::{AribStdB67, Smpte2084};
+    match colorimetry.parse::<gst_video::VideoColorimetry>().map(|parsed| parsed.transfer()) {
+        Ok(Smpte2084) => "pq",
+        Ok(AribStdB67) => "hlg",
+        _ => "",
+    }
+}
+
+/// Name of the pixel format and bits per sample, as far as parsers tell or the codec leaves no choice.
+fn pixel_format(caps: &StructureRef) -> (String, i32) {
+    if caps.name() == "video/x-raw" {
+        return raw_pixel_format(caps);
+    }
+    let bits = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    let chroma = caps.get::<&str>("chroma-format").ok().or_else(|| chroma_by_codec(caps));
+    let Some(chroma) = chroma else { return (String::new(), 0) };
+    let name = match (chroma, bits) {
+        ("4:2:0", 8) => "I420".to_owned(),
+        ("4:2:2", 8) => "Y42B".to_owned(),
+        ("4:4:4", 8) => "Y444".to_owned(),
+        ("4:0:0", 8) => "GRAY8".to_owned(),
+        ("4:2:0", bits) => format!("I420_{bits}LE"),
+        ("4:2:2", bits) => format!("I422_{bits}LE"),
+        ("4:4:4", bits) => format!("Y444_{bits}LE"),
+        _ => String::new(),
+    };
+    (name, i32::try_from(bits).unwrap_or(0))
+}
+
+fn raw_pixel_format(caps: &StructureRef) -> (String, i32) {
+    let name = caps.get::<&str>("format").unwrap_or_default();
+    let bits = name.parse::<gst_video::VideoFormat>().map_or(0, |format| gst_video::VideoFormatInfo::from_format(format).bits());
+    (name.to_owned(), i32::try_from(bits).unwrap_or(0))
+}
+
+fn chroma_by_codec(caps: &StructureRef) -> Option<&'static str> {
+    match caps.name().as_str() {
+        "video/mpeg" if caps.get::<&str>("profile").is_ok_and(|profile| profile.starts_with("4:2:2")) => Some("4:2:2"),
+        "video/mpeg" | "video/x-vp8" | "video/x-theora" | "video/x-h263" | "video/x-flash-video" => Some("4:2:0"),
+        _ => None,
+    }
+}
+
+/// Whether an installed decoder takes the stream; raw ones need none.
+pub fn is_decodable(track: &Track, decoders: &[gst::ElementFactory]) -> bool {
+    let Some(caps) = &track.caps else { return false };
+    track.media_type().ends_with("/x-raw") || decoders.iter().any(|factory| factory.can_sink_any_caps(caps))
+}
+
+/// Attached pictures, as streams; they come as tags.
+pub fn attached_pictures(lists: &[TagList], first_index: i32) -> Vec<MediaStream> {
+    let samples = lists.iter().flat_map(|list| list.iter_tag::<tags::Image>().map(|tag| tag.get()).collect::<Vec<_>>());
+    let mut found: Vec<MediaStream> = Vec::new();
+    for sample in samples {
+        let codec = sample.caps().and_then(|caps| caps.structure(0)).map(names::codec).unwrap_or_default();
+        let size = sample.buffer().map_or(0, gst::BufferRef::size);
+        // The same tag may come with the file and with each stream.
+        let again = found.iter().any(|known| known.codec == codec && known.bitrate_bps == size as i64);
+        if !again {
+            found.push(MediaStream {
+                index: first_index + found.len() as i32,
+                kind: "image".to_owned(),
+                codec,
+                bitrate_bps: size as i64,
+                ..MediaStream::default()
+            });
+        }
+    }
+    for picture in &mut found {
+        picture.bitrate_bps = 0;
+    }
+    found
+}
+
+/// Tags of the file that are words, numbers or dates.
+pub fn file_tags(lists: &[TagList]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for list in lists {
+        for (name, value) in list.iter() {
+            if TAGS_LEFT_OUT.contains(&name.as_str()) {
+                continue;
+            }
+            if let Some(text) = tag_text(&value) {
+                found.entry(name.to_string()).or_insert_with(|| text.chars().take(LONGEST_TAG).collect());
+            }
+        }
+    }
+    found
+}
+
+fn tag_text(value: &gst::glib::SendValue) -> Option<String> {
+    if let Ok(text) = value.get::<String>() {
+        return Some(text);
+    }
+    if let Ok(number) = value.get::<u32>() {
+        return Some(number.to_string());
+    }
+    if let Ok(date) = value.get::<gst::DateTime>() {
+        return date.to_iso8601_string().ok().map(|text| text.to_string());
+    }
+    None
+}

@@ -1,0 +1,274 @@
+//! One walk over the packets of a file: demuxed and parsed, never decoded. Probing stops at the first packets, checking goes to the end.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+
+/// How often the walk looks whether it has seen enough.
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(4);
+/// How long a walk for first packets waits for streams that bring none, once all streams are known.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a walk ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When each stream of picture or sound has shown a packet.
+    FirstPackets,
+    /// At the end of the file.
+    End,
+}
+
+/// What was seen of one stream.
+#[derive(Debug, Clone, Default)]
+pub struct Track {
+    pub caps: Option<gst::Caps>,
+    pub tags: Vec<gst::TagList>,
+    pub packets: u64,
+    pub key_packets: u64,
+    pub bytes: u64,
+    /// Earliest presentation time, in the time of the media.
+    pub first: Option<Duration>,
+    /// Latest end of a packet.
+    pub end: Option<Duration>,
+    /// Longest packet.
+    pub longest: Duration,
+}
+
+impl Track {
+    /// Name of the caps, such as `video/x-h264`; empty when the stream never told.
+    pub fn media_type(&self) -> &str {
+        self.caps.as_ref().and_then(|caps| caps.structure(0)).map_or("", |structure| structure.name().as_str())
+    }
+}
+
+/// What was seen of a file.
+#[derive(Debug, Default)]
+pub struct Walk {
+    pub tracks: Vec<Track>,
+    /// Tags of the whole file.
+    pub tags: Vec<gst::TagList>,
+    pub duration: Option<Duration>,
+    /// Why the walk ended early; what was seen until then stands.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a walk ended early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error("the type of the data is not known: {0}")]
+    NotMedia(String),
+    #[error("nothing installed reads it: {0}")]
+    NoPlugin(String),
+    #[error("{0}")]
+    Broken(String),
+    #[error("it was not read within {} s", .0.as_secs())]
+    Deadline(Duration),
+    #[error("the reader could not be built: {0}")]
+    Setup(String),
+}
+
+/// Walks a file. Blocks, at most for the deadline.
+pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
+    let started = Instant::now();
+    let reader = match Reader::start(path) {
+        Ok(reader) => reader,
+        Err(error) => {
+            return Walk {
+                trouble: Some(Trouble::Setup(error)),
+                ..Walk::default()
+            };
+        }
+    };
+    let trouble = reader.wait(until, started, deadline);
+    reader.summary(trouble)
+}
+
+/// A stream's sink and what went into it.
+struct Tap {
+    pad: gst::Pad,
+    track: Arc<Mutex<Track>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    taps: Mutex<Vec<Tap>>,
+    all_known: AtomicBool,
+}
+
+struct Reader {
+    pipeline: gst::Pipeline,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    fn start(path: &Path) -> Result<Self, String> {
+        let pipeline = gst::Pipeline::with_name("walk");
+        let source = element("filesrc", "walk-source")?;
+        source.set_property("location", path);
+        let parser = element("parsebin", "walk-parser")?;
+        pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
+        source.link(&parser).map_err(|error| error.to_string())?;
+        let shared = Arc::new(Shared::default());
+        connect(&parser, &pipeline, &shared);
+        // From here on dropping the reader stops the pipeline.
+        let reader = Self { pipeline, shared };
+        // An error of the state change is on the bus, with its reason.
+        let _ = reader.pipeline.set_state(gst::State::Playing);
+        Ok(reader)
+    }
+
+    fn wait(&self, until: Until, started: Instant, deadline: Duration) -> Option<Trouble> {
+        let Some(bus) = self.pipeline.bus() else {
+            return Some(Trouble::Setup("the pipeline has no bus".into()));
+        };
+        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+        let mut all_known_since = None;
+        loop {
+            if let Some(message) = bus.timed_pop_filtered(POLL, &kinds) {
+                return match message.view() {
+                    gst::MessageView::Error(error) => Some(trouble_of(error)),
+                    _ => None,
+                };
+            }
+            if until == Until::FirstPackets && self.has_seen_enough(&mut all_known_since) {
+                return None;
+            }
+            if started.elapsed() > deadline {
+                return Some(Trouble::Deadline(deadline));
+            }
+        }
+    }
+
+    fn has_seen_enough(&self, all_known_since: &mut Option<Instant>) -> bool {
+        if !self.shared.all_known.load(Ordering::Acquire) {
+            return false;
+        }
+        let since = *all_known_since.get_or_insert_with(Instant::now);
+        let taps = lock(&self.shared.taps);
+        let shown = |tap: &Tap| tap.pad.current_caps().is_some_and(|caps| !is_timed(&caps)) || lock(&tap.track).packets > 0;
+        taps.iter().all(shown) || since.elapsed() > PATIENCE
+    }
+
+    fn summary(&self, trouble: Option<Trouble>) -> Walk {
+        let mut walk = Walk {
+            duration: self.pipeline.query_duration::<gst::ClockTime>().map(Duration::from),
+            trouble,
+            ..Walk::default()
+        };
+        for tap in lock(&self.shared.taps).iter() {
+            let mut track = lock(&tap.track).clone();
+            track.caps = tap.pad.current_caps();
+            collect_tags(&tap.pad, &mut track.tags, &mut walk.tags);
+            walk.tracks.push(track);
+        }
+        walk
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn element(factory: &str, name: &str) -> Result<gst::Element, String> {
+    gst::ElementFactory::make(factory).name(name).build().map_err(|error| error.to_string())
+}
+
+/// Streams of picture or sound; text comes when it comes.
+fn is_timed(caps: &gst::Caps) -> bool {
+    let name = caps.structure(0).map_or("", |structure| structure.name().as_str());
+    ["video/", "audio/", "image/"].iter().any(|kind| name.starts_with(kind))
+}
+
+fn connect(parser: &gst::Element, pipeline: &gst::Pipeline, shared: &Arc<Shared>) {
+    let weak = pipeline.downgrade();
+    let taps = shared.clone();
+    parser.connect_pad_added(move |_, pad| {
+        let Some(pipeline) = weak.upgrade() else { return };
+        if let Some(tap) = tap_pad(&pipeline, pad) {
+            lock(&taps.taps).push(tap);
+        }
+    });
+    let known = shared.clone();
+    parser.connect_no_more_pads(move |_| known.all_known.store(true, Ordering::Release));
+}
+
+fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad) -> Option<Tap> {
+    let sink = gst::ElementFactory::make("fakesink")
+        .name(format!("walk-sink-{}", source.name()))
+        .property("sync", false)
+        .property("async", false)
+        .property("enable-last-sample", false)
+        .build()
+        .ok()?;
+    pipeline.add(&sink).ok()?;
+    let pad = sink.static_pad("sink")?;
+    let track = Arc::new(Mutex::new(Track::default()));
+    let counted = track.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer() {
+            count(pad, buffer, &mut lock(&counted));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    sink.sync_state_with_parent().ok()?;
+    source.link(&pad).ok()?;
+    Some(Tap { pad, track })
+}
+
+fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) {
+    track.packets += 1;
+    track.bytes += buffer.size() as u64;
+    if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+        track.key_packets += 1;
+    }
+    let Some(start) = buffer.pts().or(buffer.dts()) else { return };
+    let length = buffer.duration().unwrap_or_default();
+    track.longest = track.longest.max(length.into());
+    let Some(start) = media_time(pad, start) else { return };
+    let end = start + Duration::from(length);
+    track.first = Some(track.first.map_or(start, |first| first.min(start)));
+    track.end = Some(track.end.map_or(end, |last| last.max(end)));
+}
+
+fn media_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<Duration> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    segment.to_stream_time(time).map(Duration::from)
+}
+
+fn collect_tags(pad: &gst::Pad, of_track: &mut Vec<gst::TagList>, of_file: &mut Vec<gst::TagList>) {
+    pad.sticky_events_foreach(|event| {
+        if let gst::EventView::Tag(tag) = event.view() {
+            let list = tag.tag_owned();
+            match list.scope() {
+                gst::TagScope::Global => of_file.push(list),
+                _ => of_track.push(list),
+            }
+        }
+        std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+    });
+}
+
+fn trouble_of(message: &gst::message::Error) -> Trouble {
+    use gst::StreamError;
+    let error = message.error();
+    let text = error.message().trim_end_matches('.').to_owned();
+    match error.kind::<StreamError>() {
+        Some(StreamError::TypeNotFound | StreamError::WrongType) => Trouble::NotMedia(text),
+        Some(StreamError::CodecNotFound) => Trouble::NoPlugin(text),
+        _ => Trouble::Broken(text),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
