@@ -187,7 +187,7 @@ fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
 fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<InputFacts, Failure> {
     let walk = walk(path, Until::FirstPackets, ends.saturating_duration_since(Instant::now()));
     let mut media = describe(&walk, container);
-    if media.streams.is_empty() {
+    if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
     }
     let still = PICTURES.contains(&container);

@@ -27,8 +27,11 @@ pub struct Index {
 /// One track of the index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexTrack {
+    pub id: u32,
     /// `vide`, `soun`, ...
     pub handler: [u8; 4],
+    /// Ticks of the track's clock in a second.
+    pub timescale: u32,
     pub duration: Option<Duration>,
     /// Samples of the whole track; 0 in fragmented files.
     pub samples: u64,
@@ -65,6 +68,10 @@ pub fn read(path: &Path) -> io::Result<Index> {
     index.first = media.is_none_or(|media| moov.start < media.start);
     let body = isobmff::read_body(&mut file, moov)?;
     read_movie(&body, &mut index);
+    if let Some(fragment) = find(b"moof").filter(|fragment| index.fragmented && fragment.end <= size) {
+        let fragment = isobmff::read_body(&mut file, fragment)?;
+        pace_by_fragment(&mut index, &fragment);
+    }
     let last_chunk = children(&body).filter(|found| found.kind == *b"trak").filter_map(|found| last_chunk_offset(found.body)).max();
     let missing_chunk = last_chunk.map_or(0, |offset| offset.saturating_add(1).saturating_sub(size));
     index.truncated_bytes = index.truncated_bytes.max(missing_chunk);
@@ -120,8 +127,12 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
     let media_start = edits.iter().find(|edit| edit.media_time >= 0).map_or(0, |edit| edit.media_time);
     let codec_delay = child(table, b"ctts").and_then(first_composition_offset).unwrap_or(0);
     let cut = (media_start - codec_delay) as f64 / f64::from(timescale.max(1));
+    let header = child(trak, b"tkhd")?;
+    let id = be32(header, if header.first() == Some(&1) { 20 } else { 12 })?;
     Some(IndexTrack {
+        id,
         handler,
+        timescale,
         duration: seconds(edited, movie_timescale).or_else(|| length.and_then(|length| seconds(length, timescale))),
         samples,
         pace,
@@ -137,20 +148,63 @@ fn read_pace(stts: &[u8], timescale: u32) -> (u64, Pace) {
         .filter_map(|entry| Some((u64::from(be32(entry, 0)?), be32(entry, 4)?)))
         .filter(|(count, _)| *count > 0)
         .collect();
-    let samples = runs.iter().fold(0u64, |sum, (count, _)| sum.saturating_add(*count));
-    let judged = match runs.as_slice() {
+    (count_samples(&runs), pace_of(&runs, timescale))
+}
+
+fn count_samples(runs: &[(u64, u32)]) -> u64 {
+    runs.iter().fold(0u64, |sum, (count, _)| sum.saturating_add(*count))
+}
+
+/// Pace of runs of samples of one length each.
+fn pace_of(runs: &[(u64, u32)], timescale: u32) -> Pace {
+    let judged = match runs {
         [rest @ .., (1, _)] if !rest.is_empty() => rest,
         all => all,
     };
     let least = judged.iter().map(|(_, delta)| *delta).min().unwrap_or(0);
     let most = judged.iter().map(|(_, delta)| *delta).max().unwrap_or(0);
-    let pace = match most - least {
+    match most - least {
         _ if least == 0 || timescale == 0 => Pace::Unknown,
         0 => reduced(timescale, least),
         1 if least >= 8 => Pace::Rounded,
         _ => Pace::Variable,
-    };
-    (samples, pace)
+    }
+}
+
+/// Files in fragments have no table of samples; the first fragment shows the pace.
+fn pace_by_fragment(index: &mut Index, moof: &[u8]) {
+    for traf in children(moof).filter(|found| found.kind == *b"traf") {
+        let Some((id, default_length)) = child(traf.body, b"tfhd").and_then(fragment_header) else { continue };
+        let runs: Vec<_> = children(traf.body)
+            .filter(|found| found.kind == *b"trun")
+            .flat_map(|found| fragment_run(found.body, default_length).unwrap_or_default())
+            .collect();
+        for track in index.tracks.iter_mut().filter(|track| track.id == id) {
+            // The first sample of a recording may be stretched to where the sound starts.
+            let judged = if runs.len() > 2 { runs.get(1..).unwrap_or_default() } else { &runs };
+            track.pace = pace_of(judged, track.timescale);
+        }
+    }
+}
+
+/// Track and default length of samples.
+fn fragment_header(tfhd: &[u8]) -> Option<(u32, u32)> {
+    let flags = be32(tfhd, 0)?;
+    let in_front = [(1, 8), (2, 4)].iter().filter(|(bit, _)| flags & bit != 0).map(|(_, bytes)| bytes).sum::<usize>();
+    let default_length = if flags & 8 != 0 { be32(tfhd, 8 + in_front)? } else { 0 };
+    Some((be32(tfhd, 4)?, default_length))
+}
+
+fn fragment_run(trun: &[u8], default_length: u32) -> Option<Vec<(u64, u32)>> {
+    let flags = be32(trun, 0)?;
+    let samples = be32(trun, 4)?;
+    if flags & 0x100 == 0 {
+        return Some(vec![(u64::from(samples), default_length)]);
+    }
+    let in_front = 8 + [1, 4].iter().filter(|bit| flags & **bit != 0).count() * 4;
+    let entry_bytes = [0x100, 0x200, 0x400, 0x800].iter().filter(|bit| flags & **bit != 0).count() * 4;
+    let entries = trun.get(in_front..)?.chunks_exact(entry_bytes).take(samples as usize);
+    Some(entries.filter_map(|entry| Some((1, be32(entry, 0)?))).collect())
 }
 
 fn reduced(num: u32, den: u32) -> Pace {

@@ -12,10 +12,10 @@ use crate::walk::Track;
 const TAGS_LEFT_OUT: &[&str] = &["container-format", "video-codec", "audio-codec", "subtitle-codec", "codec", "language-code", "image-orientation", "encoder-version"];
 const LONGEST_TAG: usize = 1024;
 
-/// One stream; `None` when it never told its caps.
+/// One stream; `None` when it never told its caps, or is neither picture nor sound nor text.
 pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<MediaStream> {
     let caps = track.caps.as_ref()?.structure(0)?;
-    let kind = kind_of(caps.name());
+    let kind = kind_of(caps.name())?;
     let lists = || track.tags.iter();
     Some(MediaStream {
         index,
@@ -29,11 +29,13 @@ pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<Medi
     })
 }
 
-fn kind_of(name: &str) -> &'static str {
-    match name.split('/').next() {
-        Some("video" | "image") => "video",
-        Some("audio") => "audio",
-        _ => "subtitle",
+fn kind_of(name: &str) -> Option<&'static str> {
+    match name.split_once('/')? {
+        ("video" | "image", _) => Some("video"),
+        ("audio", _) => Some("audio"),
+        ("text" | "subpicture" | "closedcaption", _) => Some("subtitle"),
+        ("application", "x-ass" | "x-ssa" | "x-subtitle" | "x-subtitle-vtt" | "ttml+xml") => Some("subtitle"),
+        _ => None,
     }
 }
 

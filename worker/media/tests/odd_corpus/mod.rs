@@ -68,7 +68,7 @@ impl Corpus {
             "one_frame" => self.ffmpeg("one_frame.mp4", &format!("-f lavfi -i {PICTURE} -frames:v 1 {X264}")),
             "no_audio" => self.ffmpeg("no_audio.mp4", &format!("-f lavfi -i {PICTURE} {X264}")),
             "no_video" => self.ffmpeg("no_video.m4a", &format!("-f lavfi -i {SOUND} -c:a aac")),
-            "odd_size" => self.ffmpeg("odd_size.mp4", "-f lavfi -i testsrc2=s=1279x719:r=30:d=1 -c:v mpeg4 -q:v 5"),
+            "odd_size" => self.ffmpeg("odd_size.mp4", "-f lavfi -i testsrc=s=1279x719:r=30:d=1 -c:v mpeg4 -q:v 5 -pix_fmt yuv420p"),
             "variable_rate" => self.ffmpeg("variable_rate.mp4", &format!("-f lavfi -i {PICTURE} -vf select='mod(n\\,3)+not(mod(n\\,7))' -vsync vfr {X264}")),
             "rotated" => {
                 self.faststart();
