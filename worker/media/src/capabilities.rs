@@ -27,12 +27,39 @@ enum Trial {
 }
 
 const fn candidate(capability: &'static str, element: &'static str, trial: Trial) -> Candidate {
-    Candidate { capability, element, trial }
+    Candidate {
+        capability,
+        element,
+        trial,
+    }
 }
 
 /// GPU encoders first: NVIDIA, VA-API, Intel, Apple; then software, the best first.
-const H264_ENCODERS: &[&str] = &["nvh264enc", "nvcudah264enc", "vah264enc", "vah264lpenc", "qsvh264enc", "msdkh264enc", "amfh264enc", "v4l2h264enc", "vtenc_h264", "x264enc", "openh264enc"];
-const H265_ENCODERS: &[&str] = &["nvh265enc", "nvcudah265enc", "vah265enc", "vah265lpenc", "qsvh265enc", "msdkh265enc", "amfh265enc", "v4l2h265enc", "vtenc_h265", "x265enc"];
+const H264_ENCODERS: &[&str] = &[
+    "nvh264enc",
+    "nvcudah264enc",
+    "vah264enc",
+    "vah264lpenc",
+    "qsvh264enc",
+    "msdkh264enc",
+    "amfh264enc",
+    "v4l2h264enc",
+    "vtenc_h264",
+    "x264enc",
+    "openh264enc",
+];
+const H265_ENCODERS: &[&str] = &[
+    "nvh265enc",
+    "nvcudah265enc",
+    "vah265enc",
+    "vah265lpenc",
+    "qsvh265enc",
+    "msdkh265enc",
+    "amfh265enc",
+    "v4l2h265enc",
+    "vtenc_h265",
+    "x265enc",
+];
 const SOFTWARE_ENCODERS: &[&str] = &["x264enc", "openh264enc", "x265enc"];
 
 const OTHERS: &[Candidate] = &[
@@ -85,9 +112,17 @@ pub fn discover() -> Vec<String> {
 }
 
 fn decodable() -> impl Iterator<Item = &'static str> {
-    let decoders: Vec<_> = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL).into_iter().collect();
-    let takes = move |caps: &str| caps.parse::<gst::Caps>().is_ok_and(|caps| decoders.iter().any(|factory| factory.can_sink_any_caps(&caps)));
-    DECODABLE.iter().filter(move |(_, caps)| takes(caps)).map(|(capability, _)| *capability)
+    let decoders: Vec<_> = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
+        .into_iter()
+        .collect();
+    let takes = move |caps: &str| {
+        caps.parse::<gst::Caps>()
+            .is_ok_and(|caps| decoders.iter().any(|factory| factory.can_sink_any_caps(&caps)))
+    };
+    DECODABLE
+        .iter()
+        .filter(move |(_, caps)| takes(caps))
+        .map(|(capability, _)| *capability)
 }
 
 /// The best encoder element for a codec among those that passed, by rank (GPU first); `None` when there is none.
@@ -103,7 +138,10 @@ pub fn video_encoder(codec: VideoCodec) -> Option<&'static str> {
 }
 
 fn best(candidates: &[&'static str]) -> Option<&'static str> {
-    candidates.iter().find(|element| exists(element) && (is_software(element) || works(element))).copied()
+    candidates
+        .iter()
+        .find(|element| exists(element) && (is_software(element) || works(element)))
+        .copied()
 }
 
 /// Whether an encoder element runs on the CPU.
@@ -141,7 +179,11 @@ fn run_trial(element: &str, trial: Trial) -> Result<(), String> {
     let tried = make(element)?;
     let sink = make("fakesink")?;
     let chain = [&source, &converter, &filter, &tried, &sink];
-    pipeline.0.add_many(chain).and_then(|()| gst::Element::link_many(chain)).map_err(|error| error.to_string())?;
+    pipeline
+        .0
+        .add_many(chain)
+        .and_then(|()| gst::Element::link_many(chain))
+        .map_err(|error| error.to_string())?;
     let bytes = count_bytes(&sink);
     pipeline.0.set_state(gst::State::Playing).map_err(|error| error.to_string())?;
     wait_for_end(&pipeline.0)?;
@@ -160,7 +202,11 @@ fn trial_caps(trial: Trial) -> gst::Caps {
     let builder = gst::Caps::builder(if trial == Trial::Audio { "audio/x-raw" } else { "video/x-raw" });
     match trial {
         Trial::Audio => builder.field("rate", 48_000).field("channels", 2).build(),
-        _ => builder.field("width", 256).field("height", 144).field("framerate", gst::Fraction::new(25, 1)).build(),
+        _ => builder
+            .field("width", 256)
+            .field("height", 144)
+            .field("framerate", gst::Fraction::new(25, 1))
+            .build(),
     }
 }
 
@@ -202,7 +248,16 @@ mod tests {
     fn what_debian_has_is_found_and_tried() {
         gst::init().unwrap();
         let found = discover();
-        for wanted in ["decode.h264", "encode.aac", "encode.h264", "encode.jpeg", "encode.mp3", "encode.png", "encode.webp", "mux.mp4"] {
+        for wanted in [
+            "decode.h264",
+            "encode.aac",
+            "encode.h264",
+            "encode.jpeg",
+            "encode.mp3",
+            "encode.png",
+            "encode.webp",
+            "mux.mp4",
+        ] {
             assert!(found.iter().any(|name| name == wanted), "{wanted} is missing in {found:?}");
         }
         assert!(found.is_sorted());

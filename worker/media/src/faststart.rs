@@ -34,8 +34,23 @@ pub fn move_index_first(path: &Path) -> io::Result<()> {
 fn shifted_index(body: &[u8], moved_from: u64, moved_to: u64) -> io::Result<Vec<u8>> {
     let mut wide = false;
     loop {
-        let length = 8 + rebuild(body, &Shift { by: 0, from: moved_from, to: moved_to, wide }, 0)?.len() as u64;
-        let shift = Shift { by: length, from: moved_from, to: moved_to, wide };
+        let length = 8 + rebuild(
+            body,
+            &Shift {
+                by: 0,
+                from: moved_from,
+                to: moved_to,
+                wide,
+            },
+            0,
+        )?
+        .len() as u64;
+        let shift = Shift {
+            by: length,
+            from: moved_from,
+            to: moved_to,
+            wide,
+        };
         match rebuild(body, &shift, 0) {
             Ok(new_body) => return with_header(b"moov", &new_body),
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory || wide => return Err(error),

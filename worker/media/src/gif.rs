@@ -35,7 +35,11 @@ impl GifSummary {
     }
 
     fn add(&mut self, shown: Duration) {
-        self.pace = if self.frames == 0 { Some(shown) } else { self.pace.filter(|pace| *pace == shown) };
+        self.pace = if self.frames == 0 {
+            Some(shown)
+        } else {
+            self.pace.filter(|pace| *pace == shown)
+        };
         self.frames += 1;
         self.duration += shown;
     }
@@ -252,7 +256,11 @@ mod tests {
 
     #[test]
     fn disposal_to_background_and_to_previous_is_composed() {
-        let file = written(&[(0, DisposalMethod::Background, 5), (1, DisposalMethod::Previous, 5), (0, DisposalMethod::Keep, 5)]);
+        let file = written(&[
+            (0, DisposalMethod::Background, 5),
+            (1, DisposalMethod::Previous, 5),
+            (0, DisposalMethod::Keep, 5),
+        ]);
         let shown = pictures(&file);
         assert_eq!(shown[0].pixels, [RED, [0; 4]].concat());
         assert_eq!(shown[1].pixels, [[0; 4], BLUE].concat());

@@ -34,7 +34,9 @@ pub fn top_level(file: &mut (impl Read + Seek), file_size: u64) -> io::Result<Ve
         file.seek(SeekFrom::Start(start))?;
         let mut head = [0u8; 16];
         let got = read_up_to(file, &mut head)?;
-        let Some((size, kind, header)) = parse_header(&head[..got]) else { break };
+        let Some((size, kind, header)) = parse_header(&head[..got]) else {
+            break;
+        };
         let end = if size == 0 { file_size } else { start.saturating_add(size) };
         boxes.push(FileBox { kind, start, header, end });
         if end <= start {

@@ -73,7 +73,11 @@ fn parse(window: &[u8]) -> Option<EncoderHeader> {
     let flags = crate::isobmff::be32(info, 4)?;
     let mut at = 8;
     let frames = if flags & 1 != 0 { crate::isobmff::be32(info, at) } else { None };
-    at += [(1, 4), (2, 4), (4, 100), (8, 4)].iter().filter(|(bit, _)| flags & bit != 0).map(|(_, bytes)| bytes).sum::<usize>();
+    at += [(1, 4), (2, 4), (4, 100), (8, 4)]
+        .iter()
+        .filter(|(bit, _)| flags & bit != 0)
+        .map(|(_, bytes)| bytes)
+        .sum::<usize>();
     let (delay, padding) = lame_delays(info.get(at..)?).unwrap_or((0, 0));
     Some(EncoderHeader {
         frames,

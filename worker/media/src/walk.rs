@@ -39,12 +39,18 @@ pub struct Track {
     pub end: Option<Duration>,
     /// Longest packet.
     pub longest: Duration,
+    /// Packets whose decoding time lies before that of the one before.
+    pub disorder: u64,
+    last_dts: Option<gst::ClockTime>,
 }
 
 impl Track {
     /// Name of the caps, such as `video/x-h264`; empty when the stream never told.
     pub fn media_type(&self) -> &str {
-        self.caps.as_ref().and_then(|caps| caps.structure(0)).map_or("", |structure| structure.name().as_str())
+        self.caps
+            .as_ref()
+            .and_then(|caps| caps.structure(0))
+            .map_or("", |structure| structure.name().as_str())
     }
 }
 
@@ -179,7 +185,10 @@ impl Drop for Reader {
 }
 
 fn element(factory: &str, name: &str) -> Result<gst::Element, String> {
-    gst::ElementFactory::make(factory).name(name).build().map_err(|error| error.to_string())
+    gst::ElementFactory::make(factory)
+        .name(name)
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 /// Streams of picture or sound; text comes when it comes.
@@ -229,6 +238,10 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) {
     track.bytes += buffer.size() as u64;
     if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
         track.key_packets += 1;
+    }
+    if let Some(dts) = buffer.dts() {
+        track.disorder += u64::from(track.last_dts.is_some_and(|last| dts < last));
+        track.last_dts = Some(dts);
     }
     let Some(start) = buffer.pts().or(buffer.dts()) else { return };
     let length = buffer.duration().unwrap_or_default();

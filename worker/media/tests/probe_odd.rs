@@ -38,7 +38,10 @@ fn of_kind<'a>(facts: &'a InputFacts, kind: &str) -> Vec<&'a MediaStream> {
 }
 
 fn seconds(facts: &InputFacts) -> f64 {
-    facts.media.duration.map_or(0.0, |duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9)
+    facts
+        .media
+        .duration
+        .map_or(0.0, |duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9)
 }
 
 #[test]
@@ -68,16 +71,36 @@ fn a_playlist_behind_a_tag_is_not_followed() {
 #[test]
 fn common_containers_are_described_as_ffprobe_describes_them() {
     let corpus = Corpus::new();
-    for (case, container) in
-        [("plain", "mp4"), ("mkv", "matroska"), ("webm", "webm"), ("ts", "mpegts"), ("flv", "flv"), ("avi", "avi"), ("fragmented", "mp4")]
-    {
+    for (case, container) in [
+        ("plain", "mp4"),
+        ("mkv", "matroska"),
+        ("webm", "webm"),
+        ("ts", "mpegts"),
+        ("flv", "flv"),
+        ("avi", "avi"),
+        ("fragmented", "mp4"),
+    ] {
         let path = corpus.make(case);
         let facts = facts(&path);
         assert_eq!(facts.media.container, container, "{case}");
         let streams = of_kind(&facts, "video");
-        assert_eq!(streams[0].codec, ffprobe(&path, "-select_streams v:0 -show_entries stream=codec_name").lines().next().unwrap(), "{case}");
+        assert_eq!(
+            streams[0].codec,
+            ffprobe(&path, "-select_streams v:0 -show_entries stream=codec_name")
+                .lines()
+                .next()
+                .unwrap(),
+            "{case}"
+        );
         if let Some(audio) = of_kind(&facts, "audio").first() {
-            assert_eq!(audio.codec, ffprobe(&path, "-select_streams a:0 -show_entries stream=codec_name").lines().next().unwrap(), "{case}");
+            assert_eq!(
+                audio.codec,
+                ffprobe(&path, "-select_streams a:0 -show_entries stream=codec_name")
+                    .lines()
+                    .next()
+                    .unwrap(),
+                "{case}"
+            );
             assert_eq!(audio.audio.unwrap().sample_rate_hz, 48_000, "{case}");
         }
         let properties = video(&facts);
@@ -86,7 +109,10 @@ fn common_containers_are_described_as_ffprobe_describes_them() {
         assert_eq!((properties.pixel_format.as_str(), properties.bit_depth), ("I420", 8), "{case}");
         assert!((seconds(&facts) - 2.0).abs() < 0.15, "{case}: {}", seconds(&facts));
         assert_eq!(facts.media.size_bytes as u64, std::fs::metadata(&path).unwrap().len(), "{case}");
-        assert!(facts.undecodable.is_empty() && facts.truncated_bytes == 0 && !facts.edit_list_inside, "{case}: {facts:?}");
+        assert!(
+            facts.undecodable.is_empty() && facts.truncated_bytes == 0 && !facts.edit_list_inside,
+            "{case}: {facts:?}"
+        );
     }
 }
 
@@ -122,7 +148,10 @@ fn odd_pictures_are_described() {
     let one = facts(&corpus.make("one_frame"));
     assert_eq!(one.promised_video_frames, Some(1));
     let hdr = video(&facts(&corpus.make("hdr")));
-    assert_eq!((hdr.hdr.as_str(), hdr.bit_depth, hdr.pixel_format.as_str()), ("pq", 10, "I420_10LE"));
+    assert_eq!(
+        (hdr.hdr.as_str(), hdr.bit_depth, hdr.pixel_format.as_str()),
+        ("pq", 10, "I420_10LE")
+    );
 }
 
 #[test]
@@ -177,14 +206,26 @@ fn limits_are_kept() {
     let corpus = Corpus::new();
     let path = corpus.make("two_languages");
     let over = [
-        InputLimits { max_pixels: 1000, ..InputLimits::default() },
-        InputLimits { max_streams: 2, ..InputLimits::default() },
-        InputLimits { max_duration: prost_types::Duration::try_from(Duration::from_secs(1)).ok(), ..InputLimits::default() },
+        InputLimits {
+            max_pixels: 1000,
+            ..InputLimits::default()
+        },
+        InputLimits {
+            max_streams: 2,
+            ..InputLimits::default()
+        },
+        InputLimits {
+            max_duration: prost_types::Duration::try_from(Duration::from_secs(1)).ok(),
+            ..InputLimits::default()
+        },
     ];
     for limits in over {
         assert_eq!(refused(&path, &limits).1, "LIMIT_EXCEEDED");
     }
-    let picture = InputLimits { max_pixels: 1000, ..InputLimits::default() };
+    let picture = InputLimits {
+        max_pixels: 1000,
+        ..InputLimits::default()
+    };
     assert_eq!(refused(&corpus.make("still_png"), &picture).1, "LIMIT_EXCEEDED");
 }
 
@@ -209,7 +250,11 @@ fn damaged_headers_end_in_facts_or_failures() {
             if let Err(failure) = probe(&path, &InputLimits::default(), DEADLINE) {
                 assert_eq!(failure.kind(), FailureKind::Data, "{failure:?}");
             }
-            assert!(started.elapsed() < Duration::from_secs(5), "{case} {round} took {:?}", started.elapsed());
+            assert!(
+                started.elapsed() < Duration::from_secs(5),
+                "{case} {round} took {:?}",
+                started.elapsed()
+            );
         }
     }
 }

@@ -87,7 +87,16 @@ fn never_follow_playlists() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let registry = gst::Registry::get();
-        for name in ["hlsdemux", "hlsdemux2", "dashdemux", "dashdemux2", "mssdemux", "mssdemux2", "sdpdemux", "rtspsrc"] {
+        for name in [
+            "hlsdemux",
+            "hlsdemux2",
+            "dashdemux",
+            "dashdemux2",
+            "mssdemux",
+            "mssdemux2",
+            "sdpdemux",
+            "rtspsrc",
+        ] {
             if let Some(feature) = registry.lookup_feature(name) {
                 feature.set_rank(gst::Rank::NONE);
             }
@@ -148,15 +157,16 @@ fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
     if let Some(duration) = index.duration {
         facts.media.duration = to_proto(duration);
     }
-    fill_from_index(&mut facts, &index);
+    facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
     Ok(facts)
 }
 
-/// Durations and paces of tracks, which the walk does not tell; only where both see the same tracks.
-fn fill_from_index(facts: &mut InputFacts, index: &mp4::Index) {
+/// Durations and paces of tracks, which the walk does not tell; only where both see the same tracks. Gives the frames promised.
+fn fill_from_index(media: &mut MediaInfo, index: &mp4::Index) -> Option<u64> {
+    let mut promised_frames = None;
     for (kind, handler) in [("video", b"vide"), ("audio", b"soun")] {
         let tracks: Vec<_> = index.tracks.iter().filter(|track| track.handler == *handler).collect();
-        let streams: Vec<_> = facts.media.streams.iter_mut().filter(|stream| stream.kind == kind).collect();
+        let streams: Vec<_> = media.streams.iter_mut().filter(|stream| stream.kind == kind).collect();
         if tracks.len() != streams.len() {
             continue;
         }
@@ -167,9 +177,26 @@ fn fill_from_index(facts: &mut InputFacts, index: &mp4::Index) {
             }
         }
         if kind == "video" && !index.edit_list_inside {
-            facts.promised_video_frames = tracks.first().map(|track| track.samples).filter(|samples| *samples > 0);
+            promised_frames = tracks.first().map(|track| track.samples).filter(|samples| *samples > 0);
         }
     }
+    promised_frames
+}
+
+/// Completes what is said of a finished MP4 by its index, which must be whole; the duration that it promises. Nothing for others.
+pub(crate) fn complete_by_index(path: &Path, media: &mut MediaInfo) -> Result<Option<Duration>, String> {
+    if media.container != "mp4" {
+        return Ok(None);
+    }
+    let index = mp4::read(path).map_err(|error| format!("its index cannot be read: {error}"))?;
+    if !index.present || index.truncated_bytes > 0 {
+        return Err(format!(
+            "its index is missing, or promises {} bytes more than there are",
+            index.truncated_bytes
+        ));
+    }
+    fill_from_index(media, &index);
+    Ok(index.duration)
 }
 
 fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
@@ -223,10 +250,16 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
 /// What the contract says of a walked file: container, streams and tags.
 pub(crate) fn describe(walk: &Walk, container: &str) -> MediaInfo {
     let described = walk.tracks.iter().enumerate();
-    let mut streams: Vec<MediaStream> =
-        described.filter_map(|(index, track)| streams::describe(i32::try_from(index).unwrap_or(i32::MAX), track, &walk.tags)).collect();
+    let mut streams: Vec<MediaStream> = described
+        .filter_map(|(index, track)| streams::describe(i32::try_from(index).unwrap_or(i32::MAX), track, &walk.tags))
+        .collect();
     let next_index = i32::try_from(walk.tracks.len()).unwrap_or(i32::MAX);
-    let all_tags: Vec<_> = walk.tags.iter().chain(walk.tracks.iter().flat_map(|track| &track.tags)).cloned().collect();
+    let all_tags: Vec<_> = walk
+        .tags
+        .iter()
+        .chain(walk.tracks.iter().flat_map(|track| &track.tags))
+        .cloned()
+        .collect();
     streams.extend(streams::attached_pictures(&all_tags, next_index));
     MediaInfo {
         container: container.to_owned(),
@@ -247,7 +280,9 @@ pub(crate) fn container_of(path: &Path) -> Option<&'static str> {
 /// The clock counts where GStreamer's guess from the first and last time stamps does not agree with it: in joined recordings.
 fn transport_duration(path: &Path, guessed: Option<Duration>, ends: Instant) -> Option<Duration> {
     let counted = mpegts::duration(path, ends).ok().flatten();
-    let (Some(guessed), Some(counted)) = (guessed, counted) else { return counted.or(guessed) };
+    let (Some(guessed), Some(counted)) = (guessed, counted) else {
+        return counted.or(guessed);
+    };
     let apart = guessed.abs_diff(counted);
     let agree = apart < AGREEMENT_FLOOR || apart.as_secs_f64() < counted.as_secs_f64() * AGREEMENT;
     Some(if agree { guessed } else { counted })
@@ -255,23 +290,39 @@ fn transport_duration(path: &Path, guessed: Option<Duration>, ends: Instant) -> 
 
 fn undecodable(walk: &Walk) -> Vec<i32> {
     let kinds = gst::ElementFactoryType::DECODER;
-    let decoders: Vec<_> = gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL).into_iter().collect();
+    let decoders: Vec<_> = gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL)
+        .into_iter()
+        .collect();
     let timed = |media_type: &str| !media_type.is_empty() && ["video/", "audio/", "image/"].iter().any(|kind| media_type.starts_with(kind));
     let tracks = walk.tracks.iter().zip(0i32..);
-    tracks.filter(|(track, _)| timed(track.media_type()) && !streams::is_decodable(track, &decoders)).map(|(_, index)| index).collect()
+    tracks
+        .filter(|(track, _)| timed(track.media_type()) && !streams::is_decodable(track, &decoders))
+        .map(|(_, index)| index)
+        .collect()
 }
 
 fn fill_picture_size(path: &Path, media: &mut MediaInfo) {
     let Some((width, height)) = picture::size(path) else { return };
-    for video in media.streams.iter_mut().filter_map(|stream| stream.video.as_mut()).filter(|video| video.width_px == 0) {
+    for video in media
+        .streams
+        .iter_mut()
+        .filter_map(|stream| stream.video.as_mut())
+        .filter(|video| video.width_px == 0)
+    {
         video.width_px = i32::try_from(width).unwrap_or(0);
         video.height_px = i32::try_from(height).unwrap_or(0);
     }
 }
 
 pub(crate) fn overall_bitrate(media: &MediaInfo) -> i64 {
-    let seconds = media.duration.map_or(0.0, |duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9);
-    if seconds > 0.0 { (media.size_bytes as f64 * 8.0 / seconds) as i64 } else { 0 }
+    let seconds = media
+        .duration
+        .map_or(0.0, |duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9);
+    if seconds > 0.0 {
+        (media.size_bytes as f64 * 8.0 / seconds) as i64
+    } else {
+        0
+    }
 }
 
 pub(crate) fn to_proto(duration: Duration) -> Option<prost_types::Duration> {

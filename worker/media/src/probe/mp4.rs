@@ -63,7 +63,9 @@ pub fn read(path: &Path) -> io::Result<Index> {
         truncated_bytes: missing_media(&boxes, size),
         ..Index::default()
     };
-    let Some(moov) = find(b"moov").filter(|moov| moov.end <= size) else { return Ok(index) };
+    let Some(moov) = find(b"moov").filter(|moov| moov.end <= size) else {
+        return Ok(index);
+    };
     index.present = true;
     index.first = media.is_none_or(|media| moov.start < media.start);
     let body = isobmff::read_body(&mut file, moov)?;
@@ -72,7 +74,10 @@ pub fn read(path: &Path) -> io::Result<Index> {
         let fragment = isobmff::read_body(&mut file, fragment)?;
         pace_by_fragment(&mut index, &fragment);
     }
-    let last_chunk = children(&body).filter(|found| found.kind == *b"trak").filter_map(|found| last_chunk_offset(found.body)).max();
+    let last_chunk = children(&body)
+        .filter(|found| found.kind == *b"trak")
+        .filter_map(|found| last_chunk_offset(found.body))
+        .max();
     let missing_chunk = last_chunk.map_or(0, |offset| offset.saturating_add(1).saturating_sub(size));
     index.truncated_bytes = index.truncated_bytes.max(missing_chunk);
     Ok(index)
@@ -86,7 +91,11 @@ fn missing_media(boxes: &[FileBox], size: u64) -> u64 {
 fn read_movie(moov: &[u8], index: &mut Index) {
     let (timescale, length) = child(moov, b"mvhd").and_then(timed_header).unwrap_or((0, None));
     index.fragmented = child(moov, b"mvex").is_some();
-    index.duration = if index.fragmented { fragments_duration(moov, timescale) } else { length.and_then(|length| seconds(length, timescale)) };
+    index.duration = if index.fragmented {
+        fragments_duration(moov, timescale)
+    } else {
+        length.and_then(|length| seconds(length, timescale))
+    };
     let tracks = children(moov).filter(|found| found.kind == *b"trak");
     index.tracks = tracks.filter_map(|found| read_track(found.body, timescale)).collect();
     let timed = |track: &&IndexTrack| matches!(&track.handler, b"vide" | b"soun");
@@ -95,7 +104,11 @@ fn read_movie(moov: &[u8], index: &mut Index) {
 
 fn fragments_duration(moov: &[u8], timescale: u32) -> Option<Duration> {
     let header = descendant(moov, &[b"mvex", b"mehd"])?;
-    let length = if *header.first()? == 1 { be64(header, 4)? } else { u64::from(be32(header, 4)?) };
+    let length = if *header.first()? == 1 {
+        be64(header, 4)?
+    } else {
+        u64::from(be32(header, 4)?)
+    };
     seconds(length, timescale)
 }
 
@@ -174,7 +187,9 @@ fn pace_of(runs: &[(u64, u32)], timescale: u32) -> Pace {
 /// Files in fragments have no table of samples; the first fragment shows the pace.
 fn pace_by_fragment(index: &mut Index, moof: &[u8]) {
     for traf in children(moof).filter(|found| found.kind == *b"traf") {
-        let Some((id, default_length)) = child(traf.body, b"tfhd").and_then(fragment_header) else { continue };
+        let Some((id, default_length)) = child(traf.body, b"tfhd").and_then(fragment_header) else {
+            continue;
+        };
         let runs: Vec<_> = children(traf.body)
             .filter(|found| found.kind == *b"trun")
             .flat_map(|found| fragment_run(found.body, default_length).unwrap_or_default())
@@ -190,7 +205,11 @@ fn pace_by_fragment(index: &mut Index, moof: &[u8]) {
 /// Track and default length of samples.
 fn fragment_header(tfhd: &[u8]) -> Option<(u32, u32)> {
     let flags = be32(tfhd, 0)?;
-    let in_front = [(1, 8), (2, 4)].iter().filter(|(bit, _)| flags & bit != 0).map(|(_, bytes)| bytes).sum::<usize>();
+    let in_front = [(1, 8), (2, 4)]
+        .iter()
+        .filter(|(bit, _)| flags & bit != 0)
+        .map(|(_, bytes)| bytes)
+        .sum::<usize>();
     let default_length = if flags & 8 != 0 { be32(tfhd, 8 + in_front)? } else { 0 };
     Some((be32(tfhd, 4)?, default_length))
 }
@@ -227,9 +246,15 @@ fn read_edits(elst: &[u8]) -> Vec<Edit> {
     let entries = elst.get(8..).unwrap_or_default().chunks_exact(entry_bytes);
     let read = |entry: &[u8]| {
         Some(if wide {
-            Edit { length: be64(entry, 0)?, media_time: be64(entry, 8)? as i64 }
+            Edit {
+                length: be64(entry, 0)?,
+                media_time: be64(entry, 8)? as i64,
+            }
         } else {
-            Edit { length: u64::from(be32(entry, 0)?), media_time: i64::from(be32(entry, 4)? as i32) }
+            Edit {
+                length: u64::from(be32(entry, 0)?),
+                media_time: i64::from(be32(entry, 4)? as i32),
+            }
         })
     };
     entries.take(be32(elst, 4).unwrap_or(0) as usize).filter_map(read).collect()
@@ -237,7 +262,11 @@ fn read_edits(elst: &[u8]) -> Vec<Edit> {
 
 fn first_composition_offset(ctts: &[u8]) -> Option<i64> {
     let raw = be32(ctts, 12)?;
-    Some(if ctts.first() == Some(&1) { i64::from(raw as i32) } else { i64::from(raw) })
+    Some(if ctts.first() == Some(&1) {
+        i64::from(raw as i32)
+    } else {
+        i64::from(raw)
+    })
 }
 
 fn last_chunk_offset(trak: &[u8]) -> Option<u64> {
@@ -266,7 +295,10 @@ mod tests {
     #[test]
     fn the_pace_is_told_apart_from_rounding_and_from_variable_rates() {
         assert_eq!(read_pace(&stts(&[(90, 512)]), 15_360), (90, Pace::Constant(30, 1)));
-        assert_eq!(read_pace(&stts(&[(89, 1001), (1, 900)]), 30_000), (90, Pace::Constant(30_000, 1001)));
+        assert_eq!(
+            read_pace(&stts(&[(89, 1001), (1, 900)]), 30_000),
+            (90, Pace::Constant(30_000, 1001))
+        );
         assert_eq!(read_pace(&stts(&[(1, 33), (1, 34), (1, 33)]), 1000), (3, Pace::Rounded));
         assert_eq!(read_pace(&stts(&[(5, 512), (5, 1024), (3, 512)]), 15_360).1, Pace::Variable);
         assert_eq!(read_pace(&stts(&[]), 1000), (0, Pace::Unknown));

@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn a_jump_of_the_clock_does_not_count_and_a_wrap_does() {
         let mut clock = Clock::default();
-        let stream: Vec<u8> = [1, 90_001, 450_000_000, 450_090_000, CLOCK_WRAP - 45_000, 45_000].iter().flat_map(|base| packet(*base)).collect();
+        let stream: Vec<u8> = [1, 90_001, 450_000_000, 450_090_000, CLOCK_WRAP - 45_000, 45_000]
+            .iter()
+            .flat_map(|base| packet(*base))
+            .collect();
         scan(&stream, &mut clock);
         assert_eq!(clock.total().unwrap().as_millis(), 3000);
     }

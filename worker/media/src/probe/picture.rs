@@ -9,7 +9,10 @@ const WINDOW_BYTES: u64 = 1 << 20;
 pub fn size(path: &Path) -> Option<(u32, u32)> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(WINDOW_BYTES).read_to_end(&mut bytes).ok()?;
-    png_size(&bytes).or_else(|| jpeg_size(&bytes)).or_else(|| webp_size(&bytes)).or_else(|| gif_size(&bytes))
+    png_size(&bytes)
+        .or_else(|| jpeg_size(&bytes))
+        .or_else(|| webp_size(&bytes))
+        .or_else(|| gif_size(&bytes))
 }
 
 fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {

@@ -78,7 +78,10 @@ const OTHER: &[Magic] = &[
 ];
 
 fn by_magic(bytes: &[u8], table: &[Magic]) -> Option<&'static str> {
-    table.iter().find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic))).map(|(_, _, name)| *name)
+    table
+        .iter()
+        .find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)))
+        .map(|(_, _, name)| *name)
 }
 
 fn other_name(bytes: &[u8]) -> Option<&'static str> {
@@ -175,7 +178,10 @@ fn is_text(bytes: &[u8]) -> bool {
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
         Err(_) => return false,
     };
-    !text.is_empty() && text.chars().all(|found| !found.is_control() || matches!(found, '\n' | '\r' | '\t' | '\u{c}'))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|found| !found.is_control() || matches!(found, '\n' | '\r' | '\t' | '\u{c}'))
 }
 
 #[cfg(test)]

@@ -9,7 +9,16 @@ use super::names;
 use crate::walk::Track;
 
 /// Tags that say in words what the contract has fields for.
-const TAGS_LEFT_OUT: &[&str] = &["container-format", "video-codec", "audio-codec", "subtitle-codec", "codec", "language-code", "image-orientation", "encoder-version"];
+const TAGS_LEFT_OUT: &[&str] = &[
+    "container-format",
+    "video-codec",
+    "audio-codec",
+    "subtitle-codec",
+    "codec",
+    "language-code",
+    "image-orientation",
+    "encoder-version",
+];
 const LONGEST_TAG: usize = 1024;
 
 /// One stream; `None` when it never told its caps, or is neither picture nor sound nor text.
@@ -23,7 +32,9 @@ pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<Medi
         codec: names::codec(caps),
         duration: None,
         bitrate_bps: bitrate(track),
-        language: lists().find_map(|list| list.get::<tags::LanguageCode>().map(|tag| tag.get().to_owned())).unwrap_or_default(),
+        language: lists()
+            .find_map(|list| list.get::<tags::LanguageCode>().map(|tag| tag.get().to_owned()))
+            .unwrap_or_default(),
         video: (kind == "video").then(|| video(caps, rotation(lists().chain(file_tags)))),
         audio: (kind == "audio").then(|| audio(caps)),
     })
@@ -41,7 +52,12 @@ fn kind_of(name: &str) -> Option<&'static str> {
 
 fn bitrate(track: &Track) -> i64 {
     let exact = track.tags.iter().find_map(|list| list.get::<tags::Bitrate>().map(|tag| tag.get()));
-    let nominal = || track.tags.iter().find_map(|list| list.get::<tags::NominalBitrate>().map(|tag| tag.get()));
+    let nominal = || {
+        track
+            .tags
+            .iter()
+            .find_map(|list| list.get::<tags::NominalBitrate>().map(|tag| tag.get()))
+    };
     exact.or_else(nominal).map_or(0, i64::from)
 }
 
@@ -65,7 +81,9 @@ fn audio(caps: &StructureRef) -> AudioProperties {
 
 fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
     let (frame_rate_num, frame_rate_den) = fraction(caps, "framerate").filter(|(num, _)| *num > 0).unwrap_or((0, 1));
-    let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio").filter(|(num, den)| *num > 0 && *den > 0).unwrap_or((1, 1));
+    let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio")
+        .filter(|(num, den)| *num > 0 && *den > 0)
+        .unwrap_or((1, 1));
     let colorimetry = caps.get::<&str>("colorimetry").unwrap_or_default();
     let (pixel_format, bit_depth) = pixel_format(caps);
     VideoProperties {
@@ -76,7 +94,10 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
         pixel_aspect_num,
         pixel_aspect_den,
         rotation_deg,
-        interlaced: matches!(caps.get::<&str>("interlace-mode"), Ok("interleaved" | "mixed" | "fields" | "alternate")),
+        interlaced: matches!(
+            caps.get::<&str>("interlace-mode"),
+            Ok("interleaved" | "mixed" | "fields" | "alternate")
+        ),
         pixel_format,
         bit_depth,
         colorimetry: colorimetry.to_owned(),
@@ -121,7 +142,9 @@ fn pixel_format(caps: &StructureRef) -> (String, i32) {
 
 fn raw_pixel_format(caps: &StructureRef) -> (String, i32) {
     let name = caps.get::<&str>("format").unwrap_or_default();
-    let bits = name.parse::<gst_video::VideoFormat>().map_or(0, |format| gst_video::VideoFormatInfo::from_format(format).bits());
+    let bits = name
+        .parse::<gst_video::VideoFormat>()
+        .map_or(0, |format| gst_video::VideoFormatInfo::from_format(format).bits());
     (name.to_owned(), i32::try_from(bits).unwrap_or(0))
 }
 
@@ -141,10 +164,16 @@ pub fn is_decodable(track: &Track, decoders: &[gst::ElementFactory]) -> bool {
 
 /// Attached pictures, as streams; they come as tags.
 pub fn attached_pictures(lists: &[TagList], first_index: i32) -> Vec<MediaStream> {
-    let samples = lists.iter().flat_map(|list| list.iter_tag::<tags::Image>().map(|tag| tag.get()).collect::<Vec<_>>());
+    let samples = lists
+        .iter()
+        .flat_map(|list| list.iter_tag::<tags::Image>().map(|tag| tag.get()).collect::<Vec<_>>());
     let mut found: Vec<MediaStream> = Vec::new();
     for sample in samples {
-        let codec = sample.caps().and_then(|caps| caps.structure(0)).map(names::codec).unwrap_or_default();
+        let codec = sample
+            .caps()
+            .and_then(|caps| caps.structure(0))
+            .map(names::codec)
+            .unwrap_or_default();
         let size = sample.buffer().map_or(0, gst::BufferRef::size);
         // The same tag may come with the file and with each stream.
         let again = found.iter().any(|known| known.codec == codec && known.bitrate_bps == size as i64);
@@ -173,7 +202,9 @@ pub fn file_tags(lists: &[TagList]) -> BTreeMap<String, String> {
                 continue;
             }
             if let Some(text) = tag_text(&value) {
-                found.entry(name.to_string()).or_insert_with(|| text.chars().take(LONGEST_TAG).collect());
+                found
+                    .entry(name.to_string())
+                    .or_insert_with(|| text.chars().take(LONGEST_TAG).collect());
             }
         }
     }

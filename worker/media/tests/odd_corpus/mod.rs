@@ -33,8 +33,17 @@ impl Corpus {
         let path = self.folder.path().join(name);
         let folder = self.folder.path().display().to_string();
         let words = arguments.split_whitespace().map(|word| word.replace("{}", &folder));
-        let output = Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(words).arg(&path).output().unwrap();
-        assert!(output.status.success(), "ffmpeg for {name}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y"])
+            .args(words)
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "ffmpeg for {name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         path
     }
 
@@ -52,7 +61,10 @@ impl Corpus {
     /// The same with the index in front, and B-frames.
     pub fn faststart(&self) -> PathBuf {
         let codecs = X264.replace("ultrafast", "veryfast");
-        self.ffmpeg("faststart.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} {codecs} -movflags +faststart"))
+        self.ffmpeg(
+            "faststart.mp4",
+            &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} {codecs} -movflags +faststart"),
+        )
     }
 
     pub fn make(&self, case: &str) -> PathBuf {
@@ -144,7 +156,11 @@ pub fn pseudo_random(length: usize) -> Vec<u8> {
 
 /// One field of a stream or the format, by ffprobe.
 pub fn ffprobe(path: &Path, arguments: &str) -> String {
-    let output =
-        Command::new("ffprobe").args(["-v", "error", "-of", "csv=p=0"]).args(arguments.split_whitespace()).arg(path).output().unwrap();
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(arguments.split_whitespace())
+        .arg(path)
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&output.stdout).trim().trim_end_matches(',').to_owned()
 }

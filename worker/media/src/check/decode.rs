@@ -1,0 +1,197 @@
+//! Decodes parts of a finished file, without showing them to anybody: what decodes is counted.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+
+/// A part of a file, from the key frame before its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub start: Duration,
+    /// `None`: to the end of the file.
+    pub end: Option<Duration>,
+}
+
+impl Window {
+    pub fn sample(start: Duration, length: Duration) -> Self {
+        Self {
+            start,
+            end: Some(start + length),
+        }
+    }
+}
+
+/// What came out of the decoders in one window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Pictures.
+    pub video: u64,
+    /// Buffers of sound.
+    pub audio: u64,
+}
+
+/// Decodes a picture; its width and height.
+pub fn picture(path: &Path, deadline: Duration) -> Result<(i32, i32), String> {
+    let decoder = Decoder::open(path, deadline)?;
+    decoder.set_state(gst::State::Playing);
+    decoder.wait_for(gst::MessageType::Eos)?;
+    match decoder.counts.take() {
+        Decoded { video: 0, .. } => Err("its picture does not decode".into()),
+        _ => Ok((
+            decoder.counts.width.load(Ordering::Acquire),
+            decoder.counts.height.load(Ordering::Acquire),
+        )),
+    }
+}
+
+/// Decodes windows in order; one count for each.
+pub fn windows(path: &Path, windows: &[Window], deadline: Duration) -> Result<Vec<Decoded>, String> {
+    let decoder = Decoder::open(path, deadline)?;
+    if let [
+        Window {
+            start: Duration::ZERO,
+            end: None,
+        },
+    ] = windows
+    {
+        decoder.set_state(gst::State::Playing);
+        decoder.wait_for(gst::MessageType::Eos)?;
+        return Ok(vec![decoder.counts.take()]);
+    }
+    decoder.set_state(gst::State::Paused);
+    decoder.wait_for(gst::MessageType::AsyncDone)?;
+    windows.iter().map(|window| decoder.decode(window)).collect()
+}
+
+#[derive(Default)]
+struct Counts {
+    video: AtomicU64,
+    audio: AtomicU64,
+    width: AtomicI32,
+    height: AtomicI32,
+}
+
+impl Counts {
+    fn take(&self) -> Decoded {
+        Decoded {
+            video: self.video.swap(0, Ordering::AcqRel),
+            audio: self.audio.swap(0, Ordering::AcqRel),
+        }
+    }
+}
+
+struct Decoder {
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    counts: Arc<Counts>,
+    ends: Instant,
+}
+
+impl Decoder {
+    fn open(path: &Path, deadline: Duration) -> Result<Self, String> {
+        let pipeline = gst::Pipeline::with_name("check");
+        let source = element("filesrc", "check-source")?;
+        source.set_property("location", path);
+        let decodebin = element("decodebin", "check-decoder")?;
+        pipeline.add_many([&source, &decodebin]).map_err(|error| error.to_string())?;
+        source.link(&decodebin).map_err(|error| error.to_string())?;
+        let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
+        let counts = Arc::new(Counts::default());
+        let weak = pipeline.downgrade();
+        let counted = counts.clone();
+        decodebin.connect_pad_added(move |_, pad| {
+            if let Some(pipeline) = weak.upgrade() {
+                attach_sink(&pipeline, pad, &counted);
+            }
+        });
+        Ok(Self {
+            pipeline,
+            bus,
+            counts,
+            ends: Instant::now() + deadline,
+        })
+    }
+
+    /// A change that fails leaves its reason on the bus.
+    fn set_state(&self, state: gst::State) {
+        let _ = self.pipeline.set_state(state);
+    }
+
+    fn decode(&self, window: &Window) -> Result<Decoded, String> {
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        let start = clock_time(window.start);
+        let stop = window.end.map(clock_time);
+        self.counts.take();
+        self.pipeline
+            .seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop)
+            .map_err(|_| format!("it cannot be sought to {:.1} s", window.start.as_secs_f64()))?;
+        self.set_state(gst::State::Playing);
+        self.wait_for(gst::MessageType::Eos)?;
+        Ok(self.counts.take())
+    }
+
+    fn wait_for(&self, kind: gst::MessageType) -> Result<(), String> {
+        let left = clock_time(self.ends.saturating_duration_since(Instant::now()));
+        let message = self.bus.timed_pop_filtered(left, &[kind, gst::MessageType::Error]);
+        match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(error)) => Err(format!("it does not decode: {}", error.error())),
+            Some(_) => Ok(()),
+            None => Err("it was not decoded in time".into()),
+        }
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn clock_time(duration: Duration) -> gst::ClockTime {
+    gst::ClockTime::try_from(duration).unwrap_or(gst::ClockTime::MAX)
+}
+
+fn element(factory: &str, name: &str) -> Result<gst::Element, String> {
+    gst::ElementFactory::make(factory)
+        .name(name)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+fn attach_sink(pipeline: &gst::Pipeline, source: &gst::Pad, counts: &Arc<Counts>) -> Option<()> {
+    let sink = gst::ElementFactory::make("fakesink")
+        .name(format!("check-sink-{}", source.name()))
+        .property("sync", false)
+        .property("enable-last-sample", false)
+        .build()
+        .ok()?;
+    pipeline.add(&sink).ok()?;
+    let pad = sink.static_pad("sink")?;
+    let counts = counts.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        count(pad, &counts);
+        gst::PadProbeReturn::Ok
+    });
+    sink.sync_state_with_parent().ok()?;
+    source.link(&pad).ok()?;
+    Some(())
+}
+
+fn count(pad: &gst::Pad, counts: &Counts) {
+    let Some(caps) = pad.current_caps() else { return };
+    let Some(structure) = caps.structure(0) else { return };
+    if structure.name().starts_with("audio/") {
+        counts.audio.fetch_add(1, Ordering::AcqRel);
+        return;
+    }
+    counts.video.fetch_add(1, Ordering::AcqRel);
+    counts.width.store(structure.get("width").unwrap_or(0), Ordering::Release);
+    counts.height.store(structure.get("height").unwrap_or(0), Ordering::Release);
+}

@@ -1,0 +1,269 @@
+//! The check of each output before it is handed over: demuxed whole, decoded at its start, its end and sampled groups of pictures.
+
+mod decode;
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use mps_proto::{
+    v1::{ErrorReason, MediaInfo, MediaStream},
+    worker::v1::Failure,
+};
+
+use crate::{
+    damage, failure, mp3, probe,
+    walk::{Track, Until, Walk, walk},
+};
+
+/// What an output must be.
+#[derive(Debug, Clone, Default)]
+pub struct Expectation {
+    /// `None` for pictures.
+    pub duration: Option<Duration>,
+    /// How far the duration may be off: one frame of video, or one packet of sound.
+    pub duration_tolerance: Duration,
+    /// Codec by `MediaStream.codec`, such as "h264"; `None`: no video.
+    pub video_codec: Option<String>,
+    pub width_px: i32,
+    pub height_px: i32,
+    /// Video frames, when they are known exactly.
+    pub video_frames: Option<u64>,
+    /// `None`: no audio.
+    pub audio_codec: Option<String>,
+    /// Duration of the sound alone, when it is known and differs from the picture's.
+    pub audio_duration: Option<Duration>,
+    /// Streams were copied: they may be as damaged as the input was, and start inside a group of pictures.
+    pub copied: bool,
+}
+
+/// Pictures that the sound of an MP3 is padded with, by encoder and decoder.
+const MP3_PADDING_PACKETS: u32 = 3;
+/// Files up to this are decoded whole.
+const DECODED_WHOLE: Duration = Duration::from_secs(3);
+/// How much is decoded at the start and at each sample.
+const SAMPLE: Duration = Duration::from_millis(800);
+/// How far before its end the last group of pictures is looked for.
+const TAIL: Duration = Duration::from_millis(500);
+/// A sample in the middle of each file longer than this, and two more in one longer than the second.
+const ONE_MORE_FROM: Duration = Duration::from_secs(20);
+const THREE_MORE_FROM: Duration = Duration::from_secs(600);
+
+/// Checks a file and says what it contains. The failure has reason OUTPUT_CHECK_FAILED.
+pub fn check_output(path: &Path, expected: &Expectation, deadline: Duration) -> Result<MediaInfo, Failure> {
+    check(path, expected, Instant::now() + deadline).map_err(|problem| {
+        failure::node(
+            ErrorReason::OutputCheckFailed,
+            format!("the output did not pass its check: {problem}"),
+            "the node is tried again; if it fails again, report it with the input",
+        )
+    })
+}
+
+fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("it cannot be read: {error}"))?
+        .len();
+    let container = probe::container_of(path).ok_or_else(|| format!("{size} bytes are of no known container"))?;
+    let walk = walk(path, Until::End, left(ends));
+    if let Some(trouble) = &walk.trouble {
+        return Err(trouble.to_string());
+    }
+    let mut media = probe::describe(&walk, container);
+    media.size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
+    compare_streams(&media, expected)?;
+    match expected.duration {
+        None => check_picture(path, expected, ends)?,
+        Some(duration) => check_film(path, &mut media, &walk, expected, duration, ends)?,
+    }
+    media.bitrate_bps = probe::overall_bitrate(&media);
+    Ok(media)
+}
+
+fn left(ends: Instant) -> Duration {
+    ends.saturating_duration_since(Instant::now())
+}
+
+fn compare_streams(media: &MediaInfo, expected: &Expectation) -> Result<(), String> {
+    let of_kind = |kind: &str| media.streams.iter().filter(|stream| stream.kind == kind).collect::<Vec<_>>();
+    let videos = of_kind("video");
+    compare_codecs("video", &videos, expected.video_codec.as_deref())?;
+    compare_codecs("audio", &of_kind("audio"), expected.audio_codec.as_deref())?;
+    for video in videos.iter().filter_map(|stream| stream.video.as_ref()) {
+        let told = video.width_px > 0;
+        let wanted = (expected.width_px, expected.height_px);
+        if told && wanted.0 > 0 && (video.width_px, video.height_px) != wanted {
+            return Err(format!(
+                "its picture is {}x{}, not {}x{}",
+                video.width_px, video.height_px, wanted.0, wanted.1
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn compare_codecs(kind: &str, found: &[&MediaStream], expected: Option<&str>) -> Result<(), String> {
+    let wanted = expected.map(|codec| if codec == "jpeg" { "mjpeg" } else { codec });
+    let codecs: Vec<&str> = found.iter().map(|stream| stream.codec.as_str()).collect();
+    if codecs == wanted.into_iter().collect::<Vec<_>>() {
+        return Ok(());
+    }
+    Err(format!(
+        "its {kind} streams are [{}], expected [{}]",
+        codecs.join(", "),
+        wanted.unwrap_or_default()
+    ))
+}
+
+fn check_picture(path: &Path, expected: &Expectation, ends: Instant) -> Result<(), String> {
+    let (width, height) = decode::picture(path, left(ends))?;
+    let wanted = (expected.width_px, expected.height_px);
+    if wanted.0 > 0 && (width, height) != wanted {
+        return Err(format!("its picture is {width}x{height}, not {}x{}", wanted.0, wanted.1));
+    }
+    Ok(())
+}
+
+fn check_film(
+    path: &Path,
+    media: &mut MediaInfo,
+    walk: &Walk,
+    expected: &Expectation,
+    wanted: Duration,
+    ends: Instant,
+) -> Result<(), String> {
+    let video = track_of(walk, "video/");
+    let audio = track_of(walk, "audio/");
+    for (name, track) in [("video", video), ("audio", audio)] {
+        compare_packets(name, track)?;
+    }
+    if let (Some(frames), Some(track)) = (expected.video_frames, video)
+        && track.packets != frames
+    {
+        return Err(format!("it has {} video frames, expected {frames}", track.packets));
+    }
+    let promised = probe::complete_by_index(path, media)?;
+    let found = whole_duration(path, walk, media);
+    let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, audio);
+    compare_durations("it", found, wanted, slack)?;
+    if let Some(promised) = promised {
+        compare_durations("its header", promised, wanted, slack)?;
+    }
+    if let (Some(wanted), Some(track)) = (expected.audio_duration, audio) {
+        compare_durations("its sound", track.end.unwrap_or_default(), wanted, slack)?;
+    }
+    fill_streams(media, walk);
+    media.duration = probe::to_proto(promised.unwrap_or(found));
+    check_decoding(path, walk, found, expected, ends)
+}
+
+fn track_of<'a>(walk: &'a Walk, kind: &str) -> Option<&'a Track> {
+    walk.tracks.iter().find(|track| track.media_type().starts_with(kind))
+}
+
+fn compare_packets(name: &str, track: Option<&Track>) -> Result<(), String> {
+    match track {
+        Some(track) if track.packets == 0 => Err(format!("its {name} stream is empty")),
+        Some(track) if track.key_packets == 0 => Err(format!("its {name} stream has no key frame")),
+        Some(track) if track.disorder > 0 => Err(format!("{} packets of its {name} stream go back in time", track.disorder)),
+        _ => Ok(()),
+    }
+}
+
+/// End of the longest stream; what an MP3's encoder put around the sound does not count.
+fn whole_duration(path: &Path, walk: &Walk, media: &MediaInfo) -> Duration {
+    let header = (media.container == "mp3").then(|| mp3::read(path).ok().flatten()).flatten();
+    if let Some(duration) = header.and_then(|header| header.duration()) {
+        return duration;
+    }
+    walk.tracks.iter().filter_map(|track| track.end).max().unwrap_or_default()
+}
+
+fn longest_packet(walk: &Walk) -> Duration {
+    walk.tracks.iter().map(|track| track.longest).max().unwrap_or_default()
+}
+
+fn mp3_slack(media: &MediaInfo, audio: Option<&Track>) -> Duration {
+    match audio {
+        Some(track) if media.container == "mp3" => track.longest * MP3_PADDING_PACKETS,
+        _ => Duration::ZERO,
+    }
+}
+
+fn compare_durations(what: &str, found: Duration, wanted: Duration, slack: Duration) -> Result<(), String> {
+    // Clocks of containers round to a millisecond.
+    let slack = slack + Duration::from_millis(1);
+    if found.abs_diff(wanted) <= slack {
+        return Ok(());
+    }
+    let (found, wanted, slack) = (found.as_secs_f64(), wanted.as_secs_f64(), slack.as_secs_f64());
+    Err(format!("{what} lasts {found:.3} s, expected {wanted:.3} s within {slack:.3} s"))
+}
+
+fn fill_streams(media: &mut MediaInfo, walk: &Walk) {
+    for stream in &mut media.streams {
+        let Some(track) = usize::try_from(stream.index).ok().and_then(|index| walk.tracks.get(index)) else {
+            continue;
+        };
+        let length = track.end.unwrap_or_default().saturating_sub(track.first.unwrap_or_default());
+        if stream.duration.is_none() {
+            stream.duration = probe::to_proto(length);
+        }
+        if !length.is_zero() {
+            stream.bitrate_bps = (track.bytes as f64 * 8.0 / length.as_secs_f64()) as i64;
+        }
+    }
+}
+
+fn check_decoding(path: &Path, walk: &Walk, duration: Duration, expected: &Expectation, ends: Instant) -> Result<(), String> {
+    // Damage is counted for the whole process: one check at a time can tell whose it is.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    damage::install();
+    let before = damage::count();
+    let windows = windows(duration);
+    let decoded = decode::windows(path, &windows, left(ends))?;
+    for (window, decoded) in windows.iter().zip(&decoded) {
+        for (name, kind, count) in [("video", "video/", decoded.video), ("audio", "audio/", decoded.audio)] {
+            let present = track_of(walk, kind).is_some_and(|track| track.end.unwrap_or_default() > window.start + TAIL / 2);
+            if present && count == 0 {
+                return Err(format!("nothing of its {name} decodes at {:.1} s", window.start.as_secs_f64()));
+            }
+        }
+    }
+    let damaged = damage::count().saturating_sub(before);
+    if damaged > 0 && !expected.copied {
+        return Err(format!("its decoder reported damage {damaged} times"));
+    }
+    let decoded_frames = decoded.first().map(|decoded| decoded.video);
+    match (windows.as_slice(), track_of(walk, "video/"), decoded_frames) {
+        ([only], Some(track), Some(frames)) if only.end.is_none() && frames != track.packets && !expected.copied => {
+            Err(format!("{frames} of its {} video frames decode", track.packets))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a file is decoded: whole when it is short, else at its start, its end, and in between.
+fn windows(duration: Duration) -> Vec<decode::Window> {
+    if duration <= DECODED_WHOLE {
+        return vec![decode::Window {
+            start: Duration::ZERO,
+            end: None,
+        }];
+    }
+    let part = |share: f64| decode::Window::sample(duration.mul_f64(share), SAMPLE);
+    let mut windows = vec![part(0.0)];
+    match duration {
+        long if long > THREE_MORE_FROM => windows.extend([part(0.25), part(0.5), part(0.75)]),
+        middling if middling > ONE_MORE_FROM => windows.push(part(0.5)),
+        _ => {}
+    }
+    windows.push(decode::Window {
+        start: duration.saturating_sub(TAIL),
+        end: None,
+    });
+    windows
+}
