@@ -234,9 +234,23 @@ fn limits_are_kept() {
 fn damaged_headers_end_in_facts_or_failures() {
     let corpus = Corpus::new();
     let index_end = 3000;
-    for case in ["faststart", "mkv", "mp3", "animated_gif"] {
+    for case in [
+        "faststart",
+        "fragmented",
+        "mkv",
+        "webm",
+        "ts",
+        "flv",
+        "avi",
+        "mp3",
+        "animated_gif",
+        "still_png",
+        "still_jpg",
+        "still_webp",
+        "cover_m4a",
+    ] {
         let whole = std::fs::read(corpus.make(case)).unwrap();
-        let noise = pseudo_random(4 * 12);
+        let noise = pseudo_random(4 * 10);
         for (round, four) in noise.chunks_exact(4).enumerate() {
             let mut bytes = whole.clone();
             let at = (usize::from(four[0]) << 8 | usize::from(four[1])) % index_end.min(bytes.len());
