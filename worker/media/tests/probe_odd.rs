@@ -229,6 +229,17 @@ fn limits_are_kept() {
     assert_eq!(refused(&corpus.make("still_png"), &picture).1, "LIMIT_EXCEEDED");
 }
 
+#[test]
+fn joined_transport_streams_last_as_long_as_their_parts() {
+    let corpus = Corpus::new();
+    let first = std::fs::read(corpus.make("ts")).unwrap();
+    let later = corpus.ffmpeg("later.ts", "-i {}/ts.ts -c copy -output_ts_offset 5000");
+    let path = corpus.bytes("joined.ts", &[first, std::fs::read(later).unwrap()].concat());
+    let facts = facts(&path);
+    assert!((seconds(&facts) - 4.0).abs() < 0.3, "{} s", seconds(&facts));
+    assert_eq!(facts.promised_duration, None);
+}
+
 /// Headers cut and flipped at many places: whatever comes back, it comes back in time.
 #[test]
 fn damaged_headers_end_in_facts_or_failures() {

@@ -4,12 +4,17 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use gst::prelude::*;
+
+/// Pictures that are enough of a sample; groups of pictures may be ten times as long.
+const SAMPLE_PICTURES: u64 = 24;
+/// How often a sample is looked at.
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(2);
 
 /// A part of a file, from the key frame before its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +81,17 @@ struct Counts {
     audio: AtomicU64,
     width: AtomicI32,
     height: AtomicI32,
+    has_audio: AtomicBool,
 }
 
 impl Counts {
+    /// Sound comes beside the pictures, or has ended before them.
+    fn is_enough(&self) -> bool {
+        let pictures = self.video.load(Ordering::Acquire);
+        let heard = self.audio.load(Ordering::Acquire) > 0 || !self.has_audio.load(Ordering::Acquire);
+        pictures >= SAMPLE_PICTURES && (heard || pictures >= 10 * SAMPLE_PICTURES)
+    }
+
     fn take(&self) -> Decoded {
         Decoded {
             video: self.video.swap(0, Ordering::AcqRel),
@@ -133,18 +146,37 @@ impl Decoder {
             .seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop)
             .map_err(|_| format!("it cannot be sought to {:.1} s", window.start.as_secs_f64()))?;
         self.set_state(gst::State::Playing);
-        self.wait_for(gst::MessageType::Eos)?;
+        if window.end.is_some() {
+            self.wait_for_sample()?;
+        } else {
+            self.wait_for(gst::MessageType::Eos)?;
+        }
         Ok(self.counts.take())
+    }
+
+    /// Until the window's end, or until enough has been seen.
+    fn wait_for_sample(&self) -> Result<(), String> {
+        while Instant::now() < self.ends {
+            match self.bus.timed_pop_filtered(POLL, &[gst::MessageType::Eos, gst::MessageType::Error]) {
+                Some(message) => return outcome(Some(&message)),
+                None if self.counts.is_enough() => return Ok(()),
+                None => {}
+            }
+        }
+        outcome(None)
     }
 
     fn wait_for(&self, kind: gst::MessageType) -> Result<(), String> {
         let left = clock_time(self.ends.saturating_duration_since(Instant::now()));
-        let message = self.bus.timed_pop_filtered(left, &[kind, gst::MessageType::Error]);
-        match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => Err(format!("it does not decode: {}", error.error())),
-            Some(_) => Ok(()),
-            None => Err("it was not decoded in time".into()),
-        }
+        outcome(self.bus.timed_pop_filtered(left, &[kind, gst::MessageType::Error]).as_ref())
+    }
+}
+
+fn outcome(message: Option<&gst::Message>) -> Result<(), String> {
+    match message.map(|message| message.view()) {
+        Some(gst::MessageView::Error(error)) => Err(format!("it does not decode: {}", error.error())),
+        Some(_) => Ok(()),
+        None => Err("it was not decoded in time".into()),
     }
 }
 
@@ -188,6 +220,7 @@ fn count(pad: &gst::Pad, counts: &Counts) {
     let Some(caps) = pad.current_caps() else { return };
     let Some(structure) = caps.structure(0) else { return };
     if structure.name().starts_with("audio/") {
+        counts.has_audio.store(true, Ordering::Release);
         counts.audio.fetch_add(1, Ordering::AcqRel);
         return;
     }

@@ -59,7 +59,7 @@ const PROMISING: &[&str] = &["mp4", "matroska", "webm", "avi", "wav", "flv", "as
 const PICTURES: &[&str] = &["jpeg", "png", "webp", "tiff", "bmp"];
 /// Two ways to a duration agree within this share, or this time.
 const AGREEMENT: f64 = 0.03;
-const AGREEMENT_FLOOR: Duration = Duration::from_secs(1);
+const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
 
 /// Reads a file within the deadline and checks it against the limits.
 pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
