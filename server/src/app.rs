@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, outbox::Nudge, storage::Storages, store::Store, watch::Hub};
+use crate::{config::Config, outbox::Nudge, service::access::KeyCache, storage::Storages, store::Store, watch::Hub};
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct App {
     pub nudge: Nudge,
     /// Watchers of this replica.
     pub hub: Hub,
+    /// API keys that were valid a moment ago.
+    pub keys: KeyCache,
     /// Id of this process, for `commit_by` and the like.
     pub replica_id: Arc<str>,
 }

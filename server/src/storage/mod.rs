@@ -1,5 +1,7 @@
 //! Object storage: one code path over aws-sdk-s3 for the embedded store and every provider.
 
+pub mod files;
+
 use std::{collections::HashMap, time::Duration};
 
 /// Opens buckets of storages, with clients kept by storage revision.
