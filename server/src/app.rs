@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{config::Config, outbox::Nudge, service::access::KeyCache, storage::Storages, store::Store, watch::Hub};
 
 /// Shared state; cheap to clone.
@@ -21,4 +23,24 @@ pub struct App {
     pub keys: KeyCache,
     /// Id of this process, for `commit_by` and the like.
     pub replica_id: Arc<str>,
+    /// Cancelled when the process is asked to end: streams end by themselves, loops stop.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// Connects what is shared. The schema must be there already; Redis is connected in the background.
+    pub async fn open(config: Config, store: Store) -> anyhow::Result<Self> {
+        let queue = mps_queue::Queue::connect(config.redis_url.expose())?;
+        Ok(Self {
+            hub: Hub::new(&config.limits),
+            storages: Storages::default(),
+            config: Arc::new(config),
+            store,
+            queue,
+            nudge: Nudge::default(),
+            keys: KeyCache::default(),
+            replica_id: mps_proto::name::new_id().into(),
+            shutdown: CancellationToken::new(),
+        })
+    }
 }

@@ -52,3 +52,17 @@ impl Caller {
         }
     }
 }
+
+/// The authenticated caller of WorkerService: set by the authentication layer of the workers' listener.
+#[derive(Debug, Clone)]
+pub struct WorkerCaller {
+    /// The only pool that the token is for; `None`: any.
+    pub pool: Option<String>,
+}
+
+impl WorkerCaller {
+    /// Whether a worker with this token may work for a pool.
+    pub fn may_join(&self, pool: &str) -> bool {
+        self.pool.as_deref().is_none_or(|only| only == pool)
+    }
+}

@@ -7,6 +7,7 @@ pub mod outbox;
 pub mod outputs;
 pub mod projects;
 pub mod requests;
+mod schema;
 pub mod sessions;
 pub mod storages;
 pub mod tasks;
@@ -20,7 +21,6 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
     TransactionTrait, Value,
 };
-use sea_orm_migration::MigratorTrait;
 
 /// The database: Postgres (one pool) or SQLite (one writer, readers apart; WAL, synchronous FULL).
 #[derive(Clone)]
@@ -54,11 +54,6 @@ impl Store {
             writer,
             backend: DbBackend::Postgres,
         })
-    }
-
-    /// Brings the schema up to date; a second server waits by the migration table.
-    pub async fn migrate(&self) -> Result<(), DbErr> {
-        migration::Migrator::up(&self.writer, None).await
     }
 
     /// Starts a writing transaction. On SQLite it takes the write lock at once.

@@ -1,1 +1,0 @@
-//! Tower layers of the public listener.

@@ -1,0 +1,54 @@
+//! The listeners: public gRPC, workers' gRPC, HTTP. All are bound before any serves, so that a taken port ends the process at once.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tokio::{net::TcpListener, task::JoinSet};
+use tonic::transport::server::TcpIncoming;
+
+use crate::{app::App, grpc, http};
+
+/// Bound, not yet served.
+pub struct Listeners {
+    public: TcpListener,
+    worker: TcpListener,
+    http: TcpListener,
+}
+
+impl Listeners {
+    pub async fn bind(app: &App) -> anyhow::Result<Self> {
+        let config = &app.config;
+        Ok(Self {
+            public: bind("listen", config.listen).await?,
+            worker: bind("worker_listen", config.worker_listen).await?,
+            http: bind("http_listen", config.http_listen).await?,
+        })
+    }
+
+    /// Serves until `app.shutdown`; the tasks end when the last call has ended.
+    pub fn serve(self, app: &App) -> anyhow::Result<JoinSet<()>> {
+        let (public, worker, http) = (self.public.local_addr()?, self.worker.local_addr()?, self.http.local_addr()?);
+        let mut serving = JoinSet::new();
+        serving.spawn(logged("public API", grpc::serve_public(app, incoming(self.public))?));
+        serving.spawn(logged("worker API", grpc::serve_workers(app, incoming(self.worker))?));
+        serving.spawn(logged("HTTP", http::serve(app.clone(), self.http)));
+        tracing::info!(%public, %worker, %http, version = env!("CARGO_PKG_VERSION"), "serving");
+        Ok(serving)
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+async fn logged<E: std::fmt::Display>(name: &'static str, serving: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(name, %error, "a listener broke");
+    }
+}
