@@ -1,16 +1,40 @@
 //! Object storage: one code path over aws-sdk-s3 for the embedded store and every provider.
 
+pub mod address;
+pub mod bucket;
+pub mod client;
+pub mod embedded;
+pub mod error;
 pub mod files;
+pub mod keys;
+pub mod objects;
+pub mod place;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-/// Opens buckets of storages, with clients kept by storage revision.
-#[derive(Clone, Default)]
-pub struct Storages {}
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use mps_proto::v1::{Storage, StorageAccess, StorageCredentials};
+use prost::Message;
 
-/// One bucket (with prefix) of a storage. Keys are without the prefix.
-#[derive(Clone)]
-pub struct Bucket {}
+pub use self::{
+    bucket::Bucket,
+    error::{StorageError, StorageErrorKind},
+};
+use self::{embedded::LocalKeys, place::Place};
+use crate::{
+    config::Config,
+    service::secrets::KeyRing,
+    store::{
+        Store,
+        storages::{self, StorageRow},
+    },
+};
+
+/// Buckets kept open at a time.
+const CACHE_SIZE: usize = 256;
 
 /// For whom a URL is signed: each has an endpoint of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,28 +53,6 @@ pub struct Head {
     pub metadata: HashMap<String, String>,
 }
 
-/// Why a storage call failed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct StorageError {
-    pub kind: StorageErrorKind,
-    pub message: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageErrorKind {
-    /// There is no such storage, bucket or key.
-    NotFound,
-    NoSuchUpload,
-    /// A part is missing or not what was named.
-    InvalidPart,
-    /// The provider does not permit it.
-    Forbidden,
-    /// No answer, or 5xx: worth a retry.
-    Unavailable,
-    Other,
-}
-
 /// What a task needs of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -58,66 +60,139 @@ pub enum Need {
     Write,
 }
 
+/// Opens buckets of storages, with clients kept by storage revision. The default one has no storage at all.
+#[derive(Clone, Default)]
+pub struct Storages(Option<Arc<Inner>>);
+
+struct Inner {
+    config: Arc<Config>,
+    store: Store,
+    ring: KeyRing,
+    local: LocalKeys,
+    open: Mutex<HashMap<(String, String), (i64, Bucket)>>,
+}
+
 impl Storages {
+    /// Reads (or makes) the key ring and the embedded store's keys in the data folder.
+    pub fn load(config: Arc<Config>, store: Store) -> anyhow::Result<Self> {
+        let ring = KeyRing::load(&config.data_dir)?;
+        let local = LocalKeys::load(&config.data_dir)?;
+        Ok(Self(Some(Arc::new(Inner {
+            config,
+            store,
+            ring,
+            local,
+            open: Mutex::default(),
+        }))))
+    }
+
+    fn inner(&self) -> Result<&Arc<Inner>, StorageError> {
+        self.0.as_ref().ok_or_else(|| StorageError::other("this process has no storages"))
+    }
+
     /// Opens a project's storage; `local` is built in.
-    pub async fn open(&self, _project: &str, _storage_id: &str) -> Result<Bucket, StorageError> {
-        Err(StorageError {
-            kind: StorageErrorKind::Other,
-            message: "storage is not available".into(),
-        })
+    pub async fn open(&self, project: &str, storage_id: &str) -> Result<Bucket, StorageError> {
+        let inner = self.inner()?;
+        if storage_id == place::LOCAL_STORAGE {
+            return inner.open_local(project);
+        }
+        let found = storages::get(&inner.store, project, storage_id).await.map_err(database)?;
+        let row = found.ok_or_else(|| no_storage(storage_id))?;
+        inner.open_row(&row).await
+    }
+
+    /// Opens what a storage would be, without keeping it: to try it before it is stored.
+    pub async fn open_unsaved(&self, storage: &Storage, credentials: &StorageCredentials) -> Result<Bucket, StorageError> {
+        self.inner()?.connect(storage, credentials).await
+    }
+
+    /// Encrypts credentials for a storage.
+    pub fn seal(&self, project: &str, storage_id: &str, credentials: &StorageCredentials) -> Result<Vec<u8>, StorageError> {
+        let sealed = self.inner()?.ring.seal(&credentials.encode_to_vec(), &context(project, storage_id));
+        sealed.map_err(|error| StorageError::other(error.to_string()))
+    }
+
+    /// Decrypts a storage's credentials.
+    pub fn credentials(&self, row: &StorageRow) -> Result<StorageCredentials, StorageError> {
+        self.inner()?.credentials(row)
     }
 }
 
-impl Bucket {
-    fn absent<T>() -> Result<T, StorageError> {
-        Err(StorageError {
-            kind: StorageErrorKind::Other,
-            message: "storage is not available".into(),
-        })
+impl Inner {
+    fn open(&self) -> MutexGuard<'_, HashMap<(String, String), (i64, Bucket)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Identity of the place, the same for two storages that name one bucket: `endpoint/bucket/prefix`.
-    pub fn bucket_ref(&self) -> &str {
-        ""
+
+    fn kept(&self, project: &str, storage_id: &str, revision: i64) -> Option<Bucket> {
+        let open = self.open();
+        let (kept, bucket) = open.get(&(project.to_owned(), storage_id.to_owned()))?;
+        (*kept == revision).then(|| bucket.clone())
     }
-    /// Whether the storage's `access` covers the need.
-    pub fn permits(&self, _need: Need) -> bool {
-        false
+
+    fn keep(&self, project: &str, storage_id: &str, revision: i64, bucket: &Bucket) {
+        let mut open = self.open();
+        if open.len() >= CACHE_SIZE {
+            open.clear();
+        }
+        open.insert((project.to_owned(), storage_id.to_owned()), (revision, bucket.clone()));
     }
-    pub async fn presign_get(&self, _key: &str, _audience: Audience, _ttl: Duration) -> Result<String, StorageError> {
-        Self::absent()
+
+    fn open_local(&self, project: &str) -> Result<Bucket, StorageError> {
+        if !self.config.local_store.enabled {
+            return Err(StorageError::not_found(
+                "the built-in storage `local` is switched off; name another storage",
+            ));
+        }
+        if let Some(bucket) = self.kept(project, place::LOCAL_STORAGE, 0) {
+            return Ok(bucket);
+        }
+        let place = Place::local(&self.config.local_store, project);
+        let keys = Credentials::new(&self.local.access_key_id, &self.local.secret_access_key, None, None, "local");
+        let bucket = Bucket::new(place, StorageAccess::ReadWrite, SharedCredentialsProvider::new(keys), false);
+        self.keep(project, place::LOCAL_STORAGE, 0, &bucket);
+        Ok(bucket)
     }
-    pub async fn presign_part(
-        &self,
-        _key: &str,
-        _upload: &str,
-        _part: i32,
-        _audience: Audience,
-        _ttl: Duration,
-    ) -> Result<String, StorageError> {
-        Self::absent()
+
+    async fn open_row(&self, row: &StorageRow) -> Result<Bucket, StorageError> {
+        if let Some(bucket) = self.kept(&row.project, &row.id, row.revision) {
+            return Ok(bucket);
+        }
+        let bucket = self.connect(&row.spec, &self.credentials(row)?).await?;
+        self.keep(&row.project, &row.id, row.revision, &bucket);
+        Ok(bucket)
     }
-    pub async fn create_multipart(
-        &self,
-        _key: &str,
-        _content_type: &str,
-        _metadata: HashMap<String, String>,
-    ) -> Result<String, StorageError> {
-        Self::absent()
+
+    async fn connect(&self, storage: &Storage, credentials: &StorageCredentials) -> Result<Bucket, StorageError> {
+        use mps_proto::v1::storage_credentials::Kind;
+        let allow_private = self.config.allow_private_urls;
+        // Checked again: the configuration may have become stricter since the storage was made.
+        for endpoint in [&storage.endpoint, &storage.worker_endpoint, &storage.public_endpoint] {
+            place::check_endpoint(endpoint, allow_private).map_err(|fault| StorageError::other(format!("{endpoint} {fault}")))?;
+        }
+        let place = Place::of(storage, allow_private);
+        let provider = client::credentials(credentials, &place).await?;
+        let by_role = matches!(credentials.kind, Some(Kind::AssumeRoleArn(_)));
+        Ok(Bucket::new(place, storage.access(), provider, by_role))
     }
-    /// `parts`: (number, etag). Gives the object's etag.
-    pub async fn complete_multipart(&self, _key: &str, _upload: &str, _parts: &[(i32, String)]) -> Result<String, StorageError> {
-        Self::absent()
+
+    fn credentials(&self, row: &StorageRow) -> Result<StorageCredentials, StorageError> {
+        let sealed = row.secret.as_deref().unwrap_or_default();
+        let opened = self.ring.open(sealed, &context(&row.project, &row.id));
+        let opened = opened.map_err(|error| StorageError::other(error.to_string()))?;
+        StorageCredentials::decode(opened.as_slice()).map_err(|error| StorageError::other(error.to_string()))
     }
-    /// Succeeds too when there is no such upload.
-    pub async fn abort_multipart(&self, _key: &str, _upload: &str) -> Result<(), StorageError> {
-        Self::absent()
-    }
-    /// `None` when nothing stands there.
-    pub async fn head(&self, _key: &str) -> Result<Option<Head>, StorageError> {
-        Self::absent()
-    }
-    /// Succeeds too when nothing stands there.
-    pub async fn delete(&self, _key: &str) -> Result<(), StorageError> {
-        Self::absent()
-    }
+}
+
+/// What an encrypted secret is bound to.
+fn context(project: &str, storage_id: &str) -> String {
+    mps_proto::name::full(project, "storages", storage_id)
+}
+
+fn no_storage(storage_id: &str) -> StorageError {
+    StorageError::not_found(format!("there is no storage `{storage_id}` in this project"))
+}
+
+fn database(error: sea_orm::DbErr) -> StorageError {
+    tracing::warn!(%error, "storage could not be read from the database");
+    StorageError::new(StorageErrorKind::Unavailable, "the database does not answer; try again")
 }
