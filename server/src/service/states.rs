@@ -1,4 +1,40 @@
 //! States of rows, and how a run ends. The numbers are stored.
+//!
+//! # Units
+//!
+//! Every transition is one guarded UPDATE (`WHERE id AND attempt AND state`) in a transaction that first updated the task's row;
+//! probes have no task. Renewing and holding change no state and lock no task.
+//!
+//! | from | event | to | where |
+//! |---|---|---|---|
+//! | – | accepted, restarted, split | queued | `store::units::insert` |
+//! | queued | a worker that can do it asks | leased, attempt + 1 | `lease` |
+//! | queued | task cancelled | cancelled | `cancel` |
+//! | leased | renewed, also late | leased | `renew` |
+//! | leased | lease expired, 3rd failure charged | failed LEASE_LOST | `reconcile` |
+//! | leased | lease expired, else | queued, charged + 1 | `reconcile` |
+//! | leased | fails: data, or the last charged failure | failed | `fail` |
+//! | leased | fails: node, outside | queued, charged + 1 | `fail` |
+//! | leased | crashed with several nodes | split; one queued unit per node | `fail` |
+//! | leased | handed back unharmed | queued | `fail` |
+//! | leased | any of these five, or completes, while the task is cancelling | cancelled | `fail`, `commit` |
+//! | leased | completes | committing | `commit` |
+//! | committing | uploads completed | done; failed nodes that may be retried become queued units | `commit` |
+//! | committing | every node of the pass failed | failed, likewise | `commit` |
+//! | committing | parts lost or refused for good | queued, charged + 1; failed after the last | `commit` |
+//! | committing | its server stopped holding it | committing, held by another | `reconcile` |
+//!
+//! Late and double events change nothing and answer:
+//!
+//! | event | unit is | answer |
+//! |---|---|---|
+//! | renewal | committing, or done by the same attempt | HELD |
+//! | renewal | anything else but leased by the same attempt | FENCED |
+//! | complete | committing by the same attempt | COMMITTING |
+//! | complete | ended by the same attempt's commit | PUBLISHED |
+//! | complete | anything else but leased by the same attempt | FENCED |
+//! | fail, upload, part URLs, input URL | anything but leased by the same attempt | FENCED |
+//! | cancel, lease expiry | committing | none: only rolled forward |
 
 use mps_proto::v1::{self, NodeState, TaskState};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
@@ -19,6 +55,16 @@ pub enum UnitState {
     Cancelled = 6,
     /// Replaced by one unit per node.
     Split = 7,
+}
+
+impl UnitState {
+    /// The state that a stored number means.
+    pub fn of(stored: i32) -> Option<Self> {
+        use UnitState::*;
+        [Blocked, Queued, Leased, Committing, Done, Failed, Cancelled, Split]
+            .into_iter()
+            .find(|state| *state as i32 == stored)
+    }
 }
 
 /// `outputs.state`.

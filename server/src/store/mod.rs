@@ -1,5 +1,6 @@
 //! All SQL of the server: connections, the database's clock, and one file per table group. Nothing else talks to the database.
 
+pub mod commits;
 pub mod keys;
 pub mod leases;
 pub mod migration;
@@ -10,6 +11,7 @@ pub mod requests;
 mod schema;
 pub mod sessions;
 pub mod storages;
+pub mod sweep;
 pub mod tasks;
 pub mod units;
 pub mod uploads;

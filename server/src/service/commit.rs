@@ -1,1 +1,0 @@
-//! CompleteUnit and what follows it.
