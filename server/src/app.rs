@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, outbox::Nudge, service::access::KeyCache, storage::Storages, store::Store, watch::Hub};
@@ -31,10 +32,11 @@ impl App {
     /// Connects what is shared. The schema must be there already; Redis is connected in the background.
     pub async fn open(config: Config, store: Store) -> anyhow::Result<Self> {
         let queue = mps_queue::Queue::connect(config.redis_url.expose())?;
+        let config = Arc::new(config);
         Ok(Self {
             hub: Hub::new(&config.limits),
-            storages: Storages::default(),
-            config: Arc::new(config),
+            storages: Storages::load(config.clone(), store.clone()).context("keys of storages")?,
+            config,
             store,
             queue,
             nudge: Nudge::default(),

@@ -6,13 +6,19 @@ use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::transport::server::TcpIncoming;
 
-use crate::{app::App, grpc, http};
+use crate::{
+    app::App,
+    grpc, http,
+    storage::embedded::{self, LocalKeys},
+};
 
 /// Bound, not yet served.
 pub struct Listeners {
     public: TcpListener,
     worker: TcpListener,
     http: TcpListener,
+    /// The embedded store, unless it is switched off.
+    store: Option<(TcpListener, LocalKeys)>,
 }
 
 impl Listeners {
@@ -22,6 +28,13 @@ impl Listeners {
             public: bind("listen", config.listen).await?,
             worker: bind("worker_listen", config.worker_listen).await?,
             http: bind("http_listen", config.http_listen).await?,
+            store: match config.local_store.enabled {
+                true => Some((
+                    bind("local_store.listen", config.local_store.listen).await?,
+                    LocalKeys::load(&config.data_dir)?,
+                )),
+                false => None,
+            },
         })
     }
 
@@ -32,6 +45,11 @@ impl Listeners {
         serving.spawn(logged("public API", grpc::serve_public(app, incoming(self.public))?));
         serving.spawn(logged("worker API", grpc::serve_workers(app, incoming(self.worker))?));
         serving.spawn(logged("HTTP", http::serve(app.clone(), self.http)));
+        if let Some((listener, keys)) = self.store {
+            let ended = app.shutdown.clone().cancelled_owned();
+            let store = embedded::serve(listener, app.config.clone(), keys, ended);
+            serving.spawn(logged("embedded store", store));
+        }
         tracing::info!(%public, %worker, %http, version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(serving)
     }
