@@ -3,7 +3,7 @@
 mod bridge;
 mod propagate;
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
@@ -57,7 +57,9 @@ pub fn init(options: &Options) -> anyhow::Result<Guard> {
     let spans = tracing_opentelemetry::layer()
         .with_tracer(tracers.tracer("mps"))
         .with_filter(LevelFilter::INFO);
-    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let output = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let output = if options.json {
         output.json().flatten_event(true).with_filter(filter).boxed()
     } else {

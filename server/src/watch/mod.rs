@@ -1,12 +1,28 @@
-//! Watchers of this replica: one reader of the watch log, newest-wins queues per watcher.
+//! Watching tasks. One reader per replica follows the watch log and reads each changed row once for all watchers (`reader`); what
+//! waits for a watcher is one entry per task, the newest (`mailbox`, in `hub`); each stream is a small state machine (`session`).
+//!
+//! The promise: a watcher ends with the last state of every task, none missing or stale; states passed through may be merged.
+//! A watcher's mailbox is opened first, then its snapshot is read, then the mailbox is followed: what changed meanwhile is in it.
 
+mod hub;
+mod mailbox;
+mod progress;
+mod reader;
+mod session;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use futures::StreamExt;
 use mps_proto::v1::WatchTasksResponse;
 
 use crate::{app::App, error::ApiError, filter::Filter, grpc::caller::Caller};
 
-/// Watchers of this replica.
-#[derive(Clone, Default)]
-pub struct Hub {}
+pub use hub::Hub;
+pub use reader::run;
 
 /// What a watcher asked for, checked.
 #[derive(Debug, Clone)]
@@ -17,34 +33,15 @@ pub struct WatchSpec {
     pub filter_text: String,
     pub resume_token: String,
     pub skip_initial_state: bool,
-    pub heartbeat: std::time::Duration,
+    pub heartbeat: Duration,
 }
 
 /// The stream of one watcher.
 pub type WatchStream = futures::stream::BoxStream<'static, Result<WatchTasksResponse, tonic::Status>>;
 
 /// Starts watching: snapshot, `initial_state_complete`, changes, heartbeats (which check the credentials again).
-pub async fn watch(_app: &App, _caller: Caller, _spec: WatchSpec) -> Result<WatchStream, ApiError> {
-    Err(ApiError::internal("watch is not there"))
-}
-
-/// Runs until the process ends.
-pub async fn run(_app: App) {
-    std::future::pending::<()>().await;
-}
-
-impl Hub {
-    pub fn new(_limits: &crate::config::LimitsConfig) -> Self {
-        Self::default()
-    }
-
-    /// Watches that are open now.
-    pub fn open_watches(&self) -> usize {
-        0
-    }
-
-    /// Waits until a task changes (any revision after `revision`) or the time is over. A hint: the caller reads the row again.
-    pub async fn wait_change(&self, _task_id: &str, _revision: i64, at_most: std::time::Duration) {
-        tokio::time::sleep(at_most.min(std::time::Duration::from_millis(200))).await;
-    }
+pub async fn watch(app: &App, caller: Caller, spec: WatchSpec) -> Result<WatchStream, ApiError> {
+    let session = session::Session::open(app.clone(), caller, spec)?;
+    let messages = futures::stream::unfold(session, |mut session| async move { Some((session.next().await?, session)) });
+    Ok(messages.boxed())
 }
