@@ -8,7 +8,12 @@ pub mod faststart;
 pub mod gif;
 pub mod isobmff;
 pub mod mp3;
+mod order;
+mod outputs;
+mod pass;
 pub mod probe;
+mod progress;
+pub mod rules;
 mod walk;
 
 use mps_proto::worker::v1::{ChildOrder, ChildProgress, ChildResult};
@@ -19,6 +24,6 @@ pub fn init() -> Result<(), String> {
 }
 
 /// Carries out an order: probes, resolves the plan's rules, runs one pass, checks each file. Never panics on bad media; blocks.
-pub fn run(_order: &ChildOrder, _progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
-    ChildResult::default()
+pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
+    order::run(order, progress)
 }

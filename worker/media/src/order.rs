@@ -1,0 +1,172 @@
+//! An order from probe to checked files.
+
+use std::{path::Path, time::Duration};
+
+use mps_proto::{
+    v1::{ErrorReason, NodeCounters, Phase},
+    worker::v1::{ChildOrder, ChildProgress, ChildResult, DamagePolicy, Failure, InputLimits, MediaPlan, NodeResult, PlanNode},
+};
+
+use crate::{
+    damage, failure, outputs,
+    pass::{self, counters::Counters},
+    probe::{self, InputFacts},
+    progress::Reporter,
+    rules::{self, Job},
+};
+
+const PROBE_DEADLINE: Duration = Duration::from_secs(20);
+/// A pass that delivers less of the promised duration than this is of a cut file.
+const WHOLE_SHARE: f64 = 0.98;
+/// What decoders may leave out at both ends.
+const WHOLE_SLACK: Duration = Duration::from_millis(150);
+/// Pixels in a picture when the plan sets no limit.
+const DEFAULT_MAX_PIXELS: i64 = 64 << 20;
+
+pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
+    damage::install();
+    let plan = order.plan.clone().unwrap_or_default();
+    let limits = plan.limits.unwrap_or_default();
+    match probe::probe(Path::new(&order.input_path), &limits, PROBE_DEADLINE) {
+        Err(failure) => whole_failure(failure),
+        Ok(facts) if plan.nodes.is_empty() => ChildResult {
+            input: Some(facts.media),
+            ..ChildResult::default()
+        },
+        Ok(facts) => process(order, &plan, &limits, &facts, progress),
+    }
+}
+
+fn whole_failure(failure: Failure) -> ChildResult {
+    ChildResult {
+        failure: Some(failure),
+        ..ChildResult::default()
+    }
+}
+
+fn process(
+    order: &ChildOrder,
+    plan: &MediaPlan,
+    limits: &InputLimits,
+    facts: &InputFacts,
+    progress: &(dyn Fn(ChildProgress) + Send + Sync),
+) -> ChildResult {
+    let mut results: Vec<NodeResult> = Vec::with_capacity(plan.nodes.len());
+    let (mut nodes, mut jobs): (Vec<PlanNode>, Vec<Job>) = (Vec::new(), Vec::new());
+    for (node, job) in rules::resolve(plan, facts) {
+        match job {
+            Ok(job) => {
+                nodes.push(node);
+                jobs.push(job);
+            }
+            Err(failure) => results.push(failed(&node.key, failure)),
+        }
+    }
+    let mut counters = NodeCounters::default();
+    if !jobs.is_empty() {
+        let pass_order = pass::Order {
+            input: Path::new(&order.input_path),
+            facts,
+            jobs: &jobs,
+            folder: Path::new(&order.output_folder),
+            max_pixels: u64::try_from(if limits.max_pixels > 0 {
+                limits.max_pixels
+            } else {
+                DEFAULT_MAX_PIXELS
+            })
+            .unwrap_or(u64::MAX),
+        };
+        let reporter = Reporter::new(&nodes, &jobs, facts, progress);
+        let outcome = match pass::run(&pass_order, &|counters| reporter.report(counters, Phase::Processing)) {
+            Ok(outcome) => outcome,
+            Err(failure) => return whole_failure(blame_truncation(failure, facts)),
+        };
+        counters.video_decoders = outcome.counters.video_decoders.load(std::sync::atomic::Ordering::Relaxed) as i32;
+        counters.decoded_frames = outcome.counters.decoded.count() as i64;
+        if let Some(failure) = shortfall(&outcome, facts).or_else(|| forbidden_damage(plan)) {
+            return whole_failure(failure);
+        }
+        reporter.report(&outcome.counters, Phase::Checking);
+        let made = outcome.jobs.iter().zip(nodes.iter().zip(&jobs)).enumerate();
+        for (number, (result, (node, job))) in made {
+            results.push(match result {
+                Ok(times) => outputs::check(node, job, times, pass_order.folder, outcome.counters.nodes.get(number), facts),
+                Err(failure) => failed(&node.key, failure.clone()),
+            });
+            reporter.checked();
+        }
+    }
+    in_order_of(plan, &mut results);
+    ChildResult {
+        nodes: results,
+        input: Some(facts.media.clone()),
+        failure: None,
+        counters: Some(counters),
+    }
+}
+
+fn failed(key: &str, failure: Failure) -> NodeResult {
+    NodeResult {
+        key: key.to_owned(),
+        failure: Some(failure),
+        ..NodeResult::default()
+    }
+}
+
+fn in_order_of(plan: &MediaPlan, results: &mut [NodeResult]) {
+    results.sort_by_key(|result| plan.nodes.iter().position(|node| node.key == result.key));
+}
+
+/// A file that was cut fails in many ways; the cut is what its owner must hear of.
+fn blame_truncation(failure: Failure, facts: &InputFacts) -> Failure {
+    let is_data = failure.kind() == mps_proto::worker::v1::FailureKind::Data;
+    if is_data && facts.truncated_bytes > 0 {
+        return truncated(format!("{} bytes are missing at its end", facts.truncated_bytes));
+    }
+    failure
+}
+
+/// GStreamer ends green over a file that was cut: what came out is compared with what the header promised.
+fn shortfall(outcome: &pass::Outcome, facts: &InputFacts) -> Option<Failure> {
+    let promised = facts.promised_duration.filter(|_| outcome.to_the_end)?;
+    let delivered = outcome.base + delivered(&outcome.counters);
+    let enough = promised.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK);
+    if delivered >= enough {
+        return None;
+    }
+    Some(truncated(format!(
+        "its header promises {:.2} s and {:.2} s could be read",
+        promised.as_secs_f64(),
+        delivered.as_secs_f64()
+    )))
+}
+
+fn delivered(counters: &Counters) -> Duration {
+    let decoded = counters.decoded.end().max(counters.decoded_sound.end());
+    let copied = counters
+        .nodes
+        .iter()
+        .map(|node| node.video.end().max(node.audio.end()))
+        .max()
+        .unwrap_or_default();
+    decoded.max(copied)
+}
+
+fn truncated(detail: String) -> Failure {
+    failure::data(
+        ErrorReason::InputTruncated,
+        format!("the input is cut: {detail}"),
+        "upload or record the file again, and wait until it is complete",
+    )
+}
+
+fn forbidden_damage(plan: &MediaPlan) -> Option<Failure> {
+    let count = damage::count();
+    (count > 0 && plan.damage_policy() == DamagePolicy::Fail).then(|| {
+        failure::data(
+            ErrorReason::InputDamaged,
+            format!("the input is damaged in {count} places"),
+            "make the file anew from its source, or allow damage",
+        )
+    })
+}

@@ -1,0 +1,103 @@
+//! Clips and the first samples of MP3: what of a tee's stream a branch takes, exact to the frame and to the sample.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use crate::rules::Clip;
+
+/// A branch of a tee that takes a part of the stream. `base`: media time at which running time begins (the start of a seek).
+pub struct Window {
+    pub clip: Clip,
+    pub base: Duration,
+    /// Media time of sound is this much earlier than its stamps say (MP3's encoder and decoder delay).
+    pub delay: Duration,
+}
+
+impl Window {
+    fn is_whole(&self) -> bool {
+        self.clip.start <= self.base && self.clip.end.is_none() && self.delay.is_zero()
+    }
+
+    /// Takes pictures whose middle lies inside the clip; its start becomes zero.
+    pub fn apply_to_video(&self, tee: &gst::Element, branch: &gst::Pad) {
+        if self.is_whole() {
+            return;
+        }
+        let Some(source) = tee.static_pad("sink") else { return };
+        let (start, end) = (clock(self.clip.start), self.clip.end.map(clock));
+        branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let Some(buffer) = info.buffer() else {
+                return gst::PadProbeReturn::Ok;
+            };
+            let half = buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
+            match stream_time(&source, buffer) {
+                Some(time) if time + half < start => gst::PadProbeReturn::Drop,
+                Some(time) if end.is_some_and(|end| time + half >= end) => gst::PadProbeReturn::Drop,
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+        self.rebase(branch);
+    }
+
+    /// Takes samples inside the clip; its start becomes zero.
+    pub fn apply_to_audio(&self, tee: &gst::Element, branch: &gst::Pad) {
+        if self.is_whole() {
+            return;
+        }
+        let Some(source) = tee.static_pad("sink") else { return };
+        let (start, end) = (
+            clock(self.clip.start + self.delay),
+            self.clip.end.map(|end| clock(end + self.delay)),
+        );
+        branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+                return gst::PadProbeReturn::Ok;
+            };
+            match cut(&source, buffer, start, end) {
+                Some(Some(inside)) => *buffer = inside,
+                Some(None) => return gst::PadProbeReturn::Drop,
+                None => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+        self.rebase(branch);
+    }
+
+    fn rebase(&self, branch: &gst::Pad) {
+        let shift = self.clip.start.saturating_sub(self.base) + self.delay;
+        branch.set_offset(-i64::try_from(shift.as_nanos()).unwrap_or(0));
+    }
+}
+
+/// Media time of a buffer: its stamp seen through the segment, which edit lists and B-frames shift.
+pub fn stream_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    event.segment().downcast_ref::<gst::ClockTime>()?.to_stream_time(buffer.pts()?)
+}
+
+/// The part of a sound buffer inside the clip; `None` when it cannot be said, and the buffer stays as it is.
+fn cut(pad: &gst::Pad, buffer: &gst::Buffer, start: gst::ClockTime, end: Option<gst::ClockTime>) -> Option<Option<gst::Buffer>> {
+    let pts = buffer.pts()?;
+    let time = stream_time(pad, buffer)?;
+    let caps = pad.current_caps()?;
+    let info = gst_audio::AudioInfo::from_caps(&caps).ok()?;
+    // The clip in the buffer's own stamps.
+    let in_stamps = |media: gst::ClockTime| (media + pts).saturating_sub(time);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(in_stamps(start));
+    if let Some(end) = end {
+        segment.set_stop(in_stamps(end));
+    }
+    Some(gst_audio::audio_buffer_clip(
+        buffer.clone(),
+        segment.upcast_ref(),
+        info.rate(),
+        info.bpf(),
+    ))
+}
+
+/// As GStreamer's time.
+pub fn clock(time: Duration) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1))
+}

@@ -1,0 +1,118 @@
+//! What a running pass counts, from pad probes: atomics only, since probes run in streaming threads.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use gst::prelude::*;
+
+/// Counters of a pass.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Grows whenever media moves.
+    pub ticks: AtomicU64,
+    /// Decoders that run over the film.
+    pub video_decoders: AtomicU64,
+    pub decoded: Stretch,
+    pub decoded_sound: Stretch,
+    pub nodes: Vec<NodeCounters>,
+}
+
+/// Counters of a node.
+#[derive(Debug, Default)]
+pub struct NodeCounters {
+    /// What went into the video encoder, or as a copy into the muxer.
+    pub video: Stretch,
+    pub audio: Stretch,
+    /// Pictures written.
+    pub pictures: AtomicU64,
+    /// Every byte has reached the file.
+    pub done: AtomicBool,
+}
+
+/// Buffers that passed a point, and between which times.
+#[derive(Debug)]
+pub struct Stretch {
+    pub buffers: AtomicU64,
+    first_ns: AtomicI64,
+    end_ns: AtomicI64,
+}
+
+impl Default for Stretch {
+    fn default() -> Self {
+        Self {
+            buffers: AtomicU64::new(0),
+            first_ns: AtomicI64::new(i64::MAX),
+            end_ns: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Stretch {
+    fn add(&self, start_ns: i64, length_ns: i64) {
+        self.buffers.fetch_add(1, Relaxed);
+        self.first_ns.fetch_min(start_ns, Relaxed);
+        self.end_ns.fetch_max(start_ns + length_ns, Relaxed);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.buffers.load(Relaxed)
+    }
+
+    /// Where the last buffer ends.
+    pub fn end(&self) -> Duration {
+        Duration::from_nanos(self.end_ns.load(Relaxed).max(0) as u64)
+    }
+}
+
+impl Counters {
+    pub fn for_nodes(count: usize) -> Self {
+        Self {
+            nodes: (0..count).map(|_| NodeCounters::default()).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn tick(&self) {
+        self.ticks.fetch_add(1, Relaxed);
+    }
+}
+
+/// Counts buffers that pass a pad, in running time; `pick` says where.
+pub fn count(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, pick: impl Fn(&Counters) -> Option<&Stretch> + Send + Sync + 'static) {
+    let counters = counters.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let (Some(buffer), Some(stretch)) = (info.buffer(), pick(&counters)) {
+            counters.tick();
+            let start = running_ns(pad, buffer);
+            stretch.add(start.unwrap_or(0), buffer.duration().map_or(0, |length| length.nseconds() as i64));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Running time of a buffer on a pad, also before zero.
+fn running_ns(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    let time = segment.to_running_time_full(buffer.pts()?)?;
+    match time {
+        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
+        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
+    }
+}
+
+/// Marks a node as done when the end of its stream reaches the file.
+pub fn mark_done(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, node: usize) {
+    let counters = counters.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        counters.tick();
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos)
+            && let Some(node) = counters.nodes.get(node)
+        {
+            node.done.store(true, Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

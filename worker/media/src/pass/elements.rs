@@ -1,0 +1,102 @@
+//! Making and linking elements, each by name; the name's prefix says to which node it belongs.
+
+use gst::prelude::*;
+use mps_proto::{v1::ErrorReason, worker::v1::Failure};
+
+use crate::failure;
+
+/// Bytes of compressed media that the demuxer may run ahead of the decoder.
+const MAX_AHEAD_BYTES: u32 = 32 << 20;
+
+/// Makes an element and adds it.
+pub fn make(pipeline: &gst::Pipeline, factory: &str, name: &str) -> Result<gst::Element, Failure> {
+    let element = gst::ElementFactory::make(factory).name(name).build().map_err(|_| {
+        failure::data(
+            ErrorReason::Unsupported,
+            format!("GStreamer's element {factory} is not installed on this worker"),
+            "install the GStreamer plugins that the README lists",
+        )
+    })?;
+    pipeline.add(&element).map_err(|error| broken(&error.to_string()))?;
+    Ok(element)
+}
+
+/// Links a chain.
+pub fn link(elements: &[&gst::Element]) -> Result<(), Failure> {
+    for pair in elements.windows(2) {
+        if let [from, to] = pair {
+            from.link(*to)
+                .map_err(|_| broken(&format!("{} does not fit {}", from.name(), to.name())))?;
+        }
+    }
+    Ok(())
+}
+
+/// A filter that fixes caps.
+pub fn caps_filter(pipeline: &gst::Pipeline, name: &str, caps: &gst::Caps) -> Result<gst::Element, Failure> {
+    let filter = make(pipeline, "capsfilter", name)?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// A queue of raw pictures: few, since each is large.
+pub fn raw_queue(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, Failure> {
+    bounded_queue(pipeline, name, 8)
+}
+
+/// A queue of raw sound: as many packets as a muxer may wait for pictures that an encoder looks ahead at.
+pub fn sound_queue(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, Failure> {
+    bounded_queue(pipeline, name, 0)
+}
+
+fn bounded_queue(pipeline: &gst::Pipeline, name: &str, buffers: u32) -> Result<gst::Element, Failure> {
+    let queue = make(pipeline, "queue", name)?;
+    queue.set_property("max-size-buffers", buffers);
+    queue.set_property("max-size-bytes", if buffers == 0 { MAX_AHEAD_BYTES } else { 0 });
+    queue.set_property("max-size-time", 0u64);
+    Ok(queue)
+}
+
+/// A queue of compressed media before a muxer: without limits, or passes with several outputs deadlock. What it holds is bounded by how far
+/// the demuxer runs ahead.
+pub fn mux_queue(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, Failure> {
+    let queue = make(pipeline, "queue", name)?;
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-bytes", 0u32);
+    queue.set_property("max-size-time", 0u64);
+    Ok(queue)
+}
+
+/// The queues between demuxer and decoders, which even out how streams lie in the file.
+pub fn demux_queue(pipeline: &gst::Pipeline) -> Result<gst::Element, Failure> {
+    let queue = make(pipeline, "multiqueue", "demuxed")?;
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-time", 0u64);
+    queue.set_property("max-size-bytes", MAX_AHEAD_BYTES);
+    Ok(queue)
+}
+
+/// A new branch of a tee. An error in it stays in it: the tee goes on with the others.
+pub fn branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> Result<(gst::Pad, gst::Element), Failure> {
+    let guard = make(pipeline, "errorignore", name)?;
+    let pad = tee.request_pad_simple("src_%u").ok_or_else(|| broken("the tee gives no pad"))?;
+    let sink = guard.static_pad("sink").ok_or_else(|| broken("errorignore has no sink pad"))?;
+    pad.link(&sink).map_err(|error| broken(&error.to_string()))?;
+    Ok((pad, guard))
+}
+
+/// The pad of an element that exists from its start.
+pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad, Failure> {
+    element
+        .static_pad(name)
+        .ok_or_else(|| broken(&format!("{} has no pad {name}", element.name())))
+}
+
+/// A pipeline that cannot be built: a fault of ours or of the installation, not of the input.
+pub fn broken(message: &str) -> Failure {
+    failure::node(
+        ErrorReason::PipelineFailed,
+        format!("the pipeline could not be built: {message}"),
+        "report it with the task's nodes",
+    )
+}

@@ -1,0 +1,133 @@
+//! The end of a transcode: muxer and file, fed by encoders or by the input's own packets.
+
+use std::{path::Path, sync::Arc};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{Container, ErrorReason},
+    worker::v1::Failure,
+};
+
+use super::{
+    clip::{Window, clock, stream_time},
+    counters::{self, Counters},
+    elements::{branch, broken, link, make, mux_queue, pad},
+};
+use crate::failure;
+
+/// A muxer (or the file itself, for MP3) that takes streams.
+pub struct Output {
+    /// Takes compressed streams.
+    entry: gst::Element,
+    node: usize,
+    muxes: bool,
+}
+
+impl Output {
+    pub fn new(
+        pipeline: &gst::Pipeline,
+        node: usize,
+        container: Container,
+        path: &Path,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Failure> {
+        let name = |part: &str| format!("n{node}-{part}");
+        let sink = make(pipeline, "filesink", &name("file"))?;
+        sink.set_property("location", path);
+        sink.set_property("async", false);
+        sink.set_property("sync", false);
+        counters::mark_done(&pad(&sink, "sink")?, counters, node);
+        if container == Container::Mp3 {
+            return Ok(Self {
+                entry: sink,
+                node,
+                muxes: false,
+            });
+        }
+        let mux = make(pipeline, "mp4mux", &name("mux"))?;
+        link(&[&mux, &sink])?;
+        Ok(Self {
+            entry: mux,
+            node,
+            muxes: true,
+        })
+    }
+
+    /// Takes a compressed stream from the end of an encoder's branch.
+    pub fn take(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str) -> Result<(), Failure> {
+        let queue = mux_queue(pipeline, &format!("n{}-{kind}-mux-queue", self.node))?;
+        link(&[from, &queue])?;
+        self.link_entry(&queue, kind)
+    }
+
+    /// Takes packets from a tee that other outputs share.
+    pub fn take_shared(&self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str) -> Result<(), Failure> {
+        let (_, guard) = branch(pipeline, tee, &format!("n{}-{kind}-share", self.node))?;
+        self.take(pipeline, &guard, kind)
+    }
+
+    /// Takes the input's packets as they are. A clip begins with the first key frame in it.
+    pub fn copy(
+        &self,
+        pipeline: &gst::Pipeline,
+        tee: &gst::Element,
+        kind: &'static str,
+        window: &Window,
+        counters: &Arc<Counters>,
+    ) -> Result<(), Failure> {
+        let node = self.node;
+        let (branch_pad, guard) = branch(pipeline, tee, &format!("n{node}-{kind}-guard"))?;
+        clip_packets(tee, &branch_pad, window);
+        counters::count(&pad(&guard, "src")?, counters, move |counters| {
+            let node = counters.nodes.get(node)?;
+            Some(if kind == "video" { &node.video } else { &node.audio })
+        });
+        self.take(pipeline, &guard, kind)
+    }
+
+    fn link_entry(&self, queue: &gst::Element, kind: &str) -> Result<(), Failure> {
+        let from = pad(queue, "src")?;
+        let to = if self.muxes {
+            self.entry.request_pad_simple(&format!("{kind}_%u"))
+        } else {
+            self.entry.static_pad("sink")
+        };
+        let to = to.ok_or_else(|| broken("the muxer gives no pad"))?;
+        from.link(&to).map(drop).map_err(|_| {
+            failure::data(
+                ErrorReason::Unsupported,
+                format!("the container cannot take this {kind} stream"),
+                "encode the stream instead of copying it, or choose another container",
+            )
+        })
+    }
+}
+
+fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
+    let whole = window.clip.start <= window.base && window.clip.end.is_none();
+    let Some(source) = tee.static_pad("sink").filter(|_| !whole) else {
+        return;
+    };
+    let (start, end) = (clock(window.clip.start), window.clip.end.map(clock));
+    let started = std::sync::atomic::AtomicBool::new(false);
+    branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        use std::sync::atomic::Ordering::Relaxed;
+        let Some(buffer) = info.buffer() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let Some(time) = stream_time(&source, buffer) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if time >= start && is_key {
+            started.store(true, Relaxed);
+        }
+        let behind = end.is_some_and(|end| time >= end);
+        if behind || !started.load(Relaxed) {
+            return gst::PadProbeReturn::Drop;
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let shift = window.clip.start.saturating_sub(window.base);
+    branch.set_offset(-i64::try_from(shift.as_nanos()).unwrap_or(0));
+}

@@ -1,0 +1,291 @@
+//! One pass: builds one pipeline from jobs, runs it, and says what became of each job.
+
+mod audio;
+mod bus;
+mod clip;
+pub mod counters;
+mod elements;
+mod file;
+mod gif;
+mod pictures;
+mod seek;
+mod source;
+mod video;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gst::prelude::*;
+use mps_proto::worker::v1::{Failure, PlanOutput};
+
+use crate::{
+    probe::InputFacts,
+    rules::{Audio, AudioEncode, Clip, Job, Transcode, Video},
+};
+use clip::Window;
+use counters::Counters;
+use elements::broken;
+use file::Output;
+use pictures::Pictures;
+use seek::Range;
+use source::{Needs, Source};
+
+/// A running pipeline; stops when it drops, since dropping a playing pipeline does not stop it.
+pub struct Running(pub gst::Pipeline);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+/// What a pass works on.
+pub struct Order<'a> {
+    pub input: &'a Path,
+    pub facts: &'a InputFacts,
+    pub jobs: &'a [Job],
+    pub folder: &'a Path,
+    pub max_pixels: u64,
+}
+
+/// What became of a pass.
+pub struct Outcome {
+    /// By job: media time of each picture, in the order of the job's pictures.
+    pub jobs: Vec<Result<Vec<Option<Duration>>, Failure>>,
+    pub counters: Arc<Counters>,
+    /// Media time at which the pass began, and whether it went on to the end of the input.
+    pub base: Duration,
+    pub to_the_end: bool,
+}
+
+/// Runs a pass; an error is one of the whole pass. `tick` is called about four times a second.
+pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> {
+    let range = Range::of(order.jobs, order.facts);
+    match attempt(order, &range, tick) {
+        // A source that cannot seek is read from its beginning.
+        Err(Trouble::NoSeek) => attempt(order, &Range::WHOLE, tick).map_err(Trouble::into_failure),
+        other => other.map_err(Trouble::into_failure),
+    }
+}
+
+/// Why an attempt ended.
+pub enum Trouble {
+    NoSeek,
+    Failed(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Trouble {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::NoSeek => broken("the source cannot seek"),
+            Self::Failed(failure) => failure,
+        }
+    }
+}
+
+/// Path of an output's file.
+pub fn output_path(folder: &Path, output: &PlanOutput) -> PathBuf {
+    folder.join(format!("{}.{}", output.output_id, output.format))
+}
+
+fn attempt(order: &Order, range: &Range, tick: &dyn Fn(&Counters)) -> Result<Outcome, Trouble> {
+    let pipeline = gst::Pipeline::builder().name("pass").build();
+    let guard = Running(pipeline.clone());
+    let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
+    let (source, feeder) = source(&pipeline, order, &counters)?;
+    let mut graph = Graph {
+        pipeline: &pipeline,
+        source: &source,
+        order,
+        range,
+        counters: &counters,
+        sound: Vec::new(),
+        pictures: Vec::new(),
+    };
+    for (node, job) in order.jobs.iter().enumerate() {
+        graph.add(node, job)?;
+    }
+    let sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
+    let pictures = std::mem::take(&mut graph.pictures);
+    let gates = seek::close(&source.gates, range);
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|error| broken(&error.to_string()))?;
+    let ended = seek::perform(&pipeline, gates, range).and_then(|()| bus::run(&pipeline, &counters, sharing, tick).map_err(Trouble::from));
+    drop(guard);
+    drop(feeder);
+    let mut failures = match ended {
+        Ok(failures) => failures,
+        Err(trouble) => {
+            // The threads that write pictures end with their senders, which went with the pipeline.
+            drop(pipeline);
+            return Err(trouble);
+        }
+    };
+    let mut jobs: Vec<Result<Vec<Option<Duration>>, Failure>> = Vec::with_capacity(order.jobs.len());
+    for node in 0..order.jobs.len() {
+        jobs.push(failures.remove(&node).map_or_else(|| Ok(Vec::new()), Err));
+    }
+    for (node, pictures) in pictures {
+        let finished = pictures.finish();
+        if let Some(job) = jobs.get_mut(node).filter(|job| job.is_ok()) {
+            *job = finished;
+        }
+    }
+    Ok(Outcome {
+        jobs,
+        counters,
+        base: range.start,
+        to_the_end: range.stop.is_none(),
+    })
+}
+
+fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<gif::Feeder>), Failure> {
+    if order.facts.animated_gif {
+        let (head, feeder) = gif::source(pipeline, order.input, order.max_pixels)?;
+        return Ok((Source::raw_pictures(pipeline, &head, order.facts, counters)?, Some(feeder)));
+    }
+    let mut needs = Needs::default();
+    for job in order.jobs {
+        match job {
+            Job::Snapshots(_) => needs.decoded_video = true,
+            Job::Transcode(job) => {
+                needs.decoded_video |= matches!(job.video, Some(Video::Encode(_)));
+                needs.copied_video |= matches!(job.video, Some(Video::Copy));
+                needs.decoded_audio |= matches!(job.audio, Some(Audio::Encode(_)));
+                needs.copied_audio |= matches!(job.audio, Some(Audio::Copy));
+            }
+        }
+    }
+    Ok((Source::file(pipeline, order.input, order.facts, needs, counters)?, None))
+}
+
+/// One sound encoder and the nodes that use it.
+struct Sound {
+    settings: AudioEncode,
+    clip: Clip,
+    packets: gst::Element,
+    owner: usize,
+    users: Vec<usize>,
+}
+
+/// The pipeline while its branches are added.
+struct Graph<'a> {
+    pipeline: &'a gst::Pipeline,
+    source: &'a Source,
+    order: &'a Order<'a>,
+    range: &'a Range,
+    counters: &'a Arc<Counters>,
+    sound: Vec<Sound>,
+    pictures: Vec<(usize, Pictures)>,
+}
+
+impl Graph<'_> {
+    fn add(&mut self, node: usize, job: &Job) -> Result<(), Failure> {
+        match job {
+            Job::Transcode(job) => self.transcode(node, job),
+            Job::Snapshots(job) => {
+                let tee = needed(self.source.decoded_video.as_ref())?;
+                let files = job
+                    .pictures
+                    .iter()
+                    .map(|picture| output_path(self.order.folder, &picture.output))
+                    .collect();
+                let pictures = Pictures::start(self.pipeline, tee, node, job, files, self.counters)?;
+                self.pictures.push((node, pictures));
+                Ok(())
+            }
+        }
+    }
+
+    fn transcode(&mut self, node: usize, job: &Transcode) -> Result<(), Failure> {
+        let path = output_path(self.order.folder, &job.output);
+        let output = Output::new(self.pipeline, node, job.container, &path, self.counters)?;
+        let window = self.window(job.clip);
+        match &job.video {
+            None => {}
+            Some(Video::Copy) => output.copy(
+                self.pipeline,
+                needed(self.source.copied_video.as_ref())?,
+                "video",
+                &window,
+                self.counters,
+            )?,
+            Some(Video::Encode(settings)) => {
+                let tee = needed(self.source.decoded_video.as_ref())?;
+                let last = video::encode(self.pipeline, tee, node, settings, &window, self.counters)?;
+                output.take(self.pipeline, &last, "video")?;
+            }
+        }
+        match &job.audio {
+            None => Ok(()),
+            Some(Audio::Copy) => output.copy(
+                self.pipeline,
+                needed(self.source.copied_audio.as_ref())?,
+                "audio",
+                &window,
+                self.counters,
+            ),
+            Some(Audio::Encode(settings)) => {
+                let packets = self.sound(node, settings, job.clip)?;
+                output.take_shared(self.pipeline, &packets, "audio")
+            }
+        }
+    }
+
+    /// The packets of an encoder with these settings: one that is there already, or a new one.
+    fn sound(&mut self, node: usize, settings: &AudioEncode, clip: Clip) -> Result<gst::Element, Failure> {
+        if let Some(sound) = self
+            .sound
+            .iter_mut()
+            .find(|sound| sound.settings == *settings && sound.clip == clip)
+        {
+            sound.users.push(node);
+            return Ok(sound.packets.clone());
+        }
+        let tee = needed(self.source.decoded_audio.as_ref())?;
+        let mut window = self.window(clip);
+        window.delay = self.sound_delay();
+        let packets = audio::encode(self.pipeline, tee, node, settings, &window, self.counters)?;
+        self.sound.push(Sound {
+            settings: settings.clone(),
+            clip,
+            packets: packets.clone(),
+            owner: node,
+            users: vec![node],
+        });
+        Ok(packets)
+    }
+
+    fn window(&self, clip: Clip) -> Window {
+        Window {
+            clip,
+            base: self.range.start,
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// What an MP3 decoder does not trim.
+    fn sound_delay(&self) -> Duration {
+        let rate = crate::rules::sound(self.order.facts)
+            .and_then(|stream| stream.audio.as_ref())
+            .map_or(0, |audio| audio.sample_rate_hz);
+        match u64::try_from(rate) {
+            Ok(rate) if rate > 0 => Duration::from_nanos(u64::from(self.order.facts.mp3_delay_samples) * 1_000_000_000 / rate),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+fn needed(tee: Option<&gst::Element>) -> Result<&gst::Element, Failure> {
+    tee.ok_or_else(|| broken("a stream was not planned for"))
+}

@@ -1,0 +1,230 @@
+//! Snapshots: picks decoded pictures by media time out of the pass, and writes each by a small pipeline of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{ErrorReason, ImageFormat},
+    worker::v1::Failure,
+};
+
+use super::{
+    clip::{clock, stream_time},
+    counters::{self, Counters},
+    elements::{branch, broken, link, make, pad, raw_queue},
+    video,
+};
+use crate::{failure, rules::Snapshots};
+
+/// How long one picture may take to be written.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A picked picture on its way to the thread that writes it.
+struct Picked {
+    number: usize,
+    buffer: gst::Buffer,
+    caps: gst::Caps,
+}
+
+/// The branch of a snapshot node.
+pub struct Pictures {
+    thread: JoinHandle<Result<Vec<Option<Duration>>, Failure>>,
+}
+
+impl Pictures {
+    /// Hangs on the tee of decoded pictures; `files` in the order of the job's pictures.
+    pub fn start(
+        pipeline: &gst::Pipeline,
+        tee: &gst::Element,
+        node: usize,
+        job: &Snapshots,
+        files: Vec<PathBuf>,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, Failure> {
+        let name = |part: &str| format!("n{node}-{part}");
+        let (_, guard) = branch(pipeline, tee, &name("guard"))?;
+        let queue = raw_queue(pipeline, &name("queue"))?;
+        let sink = make(pipeline, "fakesink", &name("sink"))?;
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        link(&[&guard, &queue, &sink])?;
+        let (sender, receiver) = sync_channel(2);
+        let entry = pad(&sink, "sink")?;
+        pick(&entry, job.pictures.iter().map(|picture| clock(picture.offset)).collect(), sender);
+        counters::mark_done(&entry, counters, node);
+        let (job, counters) = (job.clone(), counters.clone());
+        let thread = std::thread::Builder::new()
+            .name("pictures".into())
+            .spawn(move || write_all(&receiver, &job, &files, &counters, node))
+            .map_err(|error| broken(&error.to_string()))?;
+        Ok(Self { thread })
+    }
+
+    /// Waits for the last picture; gives the media time of each. Call it after the pipeline has stopped.
+    pub fn finish(self) -> Result<Vec<Option<Duration>>, Failure> {
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(broken("the thread that writes pictures panicked")))
+    }
+}
+
+/// The picture before the one now, and what is still wanted.
+struct Picker {
+    held: Option<(gst::Buffer, gst::Caps)>,
+    next: usize,
+    sender: Option<SyncSender<Picked>>,
+}
+
+impl Picker {
+    /// Sends the held picture for each offset before `until`.
+    fn send_before(&mut self, wanted: &[gst::ClockTime], until: Option<gst::ClockTime>) {
+        let Some((buffer, caps)) = &self.held else { return };
+        while let Some(offset) = wanted.get(self.next) {
+            if until.is_some_and(|until| *offset >= until) {
+                return;
+            }
+            let picked = Picked {
+                number: self.next,
+                buffer: buffer.clone(),
+                caps: caps.clone(),
+            };
+            if self.sender.as_ref().is_none_or(|sender| sender.send(picked).is_err()) {
+                self.sender = None;
+                return;
+            }
+            self.next += 1;
+        }
+    }
+}
+
+/// A picture is shown until the next one begins; the last one until the end.
+fn pick(pad: &gst::Pad, wanted: Vec<gst::ClockTime>, sender: SyncSender<Picked>) {
+    let picker = Mutex::new(Picker {
+        held: None,
+        next: 0,
+        sender: Some(sender),
+    });
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        let Ok(mut picker) = picker.lock() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            picker.send_before(&wanted, None);
+            picker.held = None;
+            picker.sender = None;
+        }
+        let Some(gst::PadProbeData::Buffer(buffer)) = &info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let time = stream_time(pad, buffer).unwrap_or(gst::ClockTime::ZERO);
+        picker.send_before(&wanted, Some(time));
+        picker.held = pad
+            .current_caps()
+            .filter(|_| picker.next < wanted.len())
+            .map(|caps| (media_time(buffer, time), caps));
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// The same picture, stamped with its media time.
+fn media_time(buffer: &gst::Buffer, time: gst::ClockTime) -> gst::Buffer {
+    let mut copy = buffer.copy();
+    if let Some(copy) = copy.get_mut() {
+        copy.set_pts(time);
+    }
+    copy
+}
+
+fn write_all(
+    receiver: &Receiver<Picked>,
+    job: &Snapshots,
+    files: &[PathBuf],
+    counters: &Counters,
+    node: usize,
+) -> Result<Vec<Option<Duration>>, Failure> {
+    let mut times = vec![None; files.len()];
+    for picked in receiver {
+        let Some(path) = files.get(picked.number) else { continue };
+        if let Some(time) = times.get_mut(picked.number) {
+            *time = picked.buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
+        }
+        write(picked, job, path)?;
+        counters.tick();
+        if let Some(node) = counters.nodes.get(node) {
+            node.pictures.fetch_add(1, Relaxed);
+        }
+    }
+    Ok(times)
+}
+
+/// One picture through appsrc, scaling and the format's encoder.
+fn write(picked: Picked, job: &Snapshots, path: &Path) -> Result<(), Failure> {
+    let pipeline = gst::Pipeline::builder().name("picture").build();
+    let guard = super::Running(pipeline.clone());
+    let source = make(&pipeline, "appsrc", "source")?;
+    source.set_property("format", gst::Format::Time);
+    source.set_property("caps", &picked.caps);
+    let mut chain = vec![source.clone()];
+    let format = if job.format == ImageFormat::Png { "RGB" } else { "I420" };
+    chain.extend(video::shape(&pipeline, "picture", &job.geometry, format)?);
+    chain.push(encoder(&pipeline, job)?);
+    let sink = make(&pipeline, "filesink", "file")?;
+    sink.set_property("location", path);
+    chain.push(sink);
+    link(&chain.iter().collect::<Vec<_>>())?;
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|error| broken(&error.to_string()))?;
+    let mut buffer = picked.buffer;
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_pts(gst::ClockTime::ZERO);
+    }
+    let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+    let _ = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    let result = wait(&pipeline);
+    drop(guard);
+    result
+}
+
+fn encoder(pipeline: &gst::Pipeline, job: &Snapshots) -> Result<gst::Element, Failure> {
+    match job.format {
+        ImageFormat::Png => make(pipeline, "pngenc", "encode"),
+        ImageFormat::Webp => {
+            let encoder = make(pipeline, "webpenc", "encode")?;
+            encoder.set_property("quality", job.quality as f32);
+            Ok(encoder)
+        }
+        _ => {
+            let encoder = make(pipeline, "jpegenc", "encode")?;
+            encoder.set_property("quality", job.quality);
+            Ok(encoder)
+        }
+    }
+}
+
+fn wait(pipeline: &gst::Pipeline) -> Result<(), Failure> {
+    let bus = pipeline.bus().ok_or_else(|| broken("a pipeline without a bus"))?;
+    let message = bus.timed_pop_filtered(clock(WRITE_DEADLINE), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    match message.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Eos(_)) => Ok(()),
+        Some(gst::MessageView::Error(error)) => Err(failure::node(
+            ErrorReason::PipelineFailed,
+            format!("a picture could not be written: {}", error.error()),
+            "the node is tried again",
+        )),
+        _ => Err(failure::node(
+            ErrorReason::Stalled,
+            "a picture could not be written in time",
+            "the node is tried again",
+        )),
+    }
+}

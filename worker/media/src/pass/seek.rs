@@ -1,0 +1,131 @@
+//! Passes over a part of the input: one seek before any data reaches a muxer.
+
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+
+use super::{Trouble, bus, clip::clock};
+use crate::{
+    probe::InputFacts,
+    rules::{Job, Video},
+};
+
+/// Shorter starts are decoded and dropped.
+const WORTH_A_SEEK: Duration = Duration::from_secs(1);
+/// How far behind the last picture a pass goes on.
+const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
+/// How long the first packet may take.
+const FIRST_DATA: Duration = Duration::from_secs(30);
+
+/// The part of the input that a pass reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub start: Duration,
+    /// `None`: to the end.
+    pub stop: Option<Duration>,
+}
+
+impl Range {
+    pub const WHOLE: Self = Self {
+        start: Duration::ZERO,
+        stop: None,
+    };
+
+    /// The least part that holds what all jobs want.
+    pub fn of(jobs: &[Job], facts: &InputFacts) -> Self {
+        if facts.animated_gif || facts.still_picture || facts.edit_list_inside {
+            return Self::WHOLE;
+        }
+        let parts: Vec<Self> = jobs.iter().map(part).collect();
+        let start = parts.iter().map(|part| part.start).min().unwrap_or_default();
+        let stop = parts
+            .iter()
+            .map(|part| part.stop)
+            .collect::<Option<Vec<_>>>()
+            .and_then(|stops| stops.into_iter().max());
+        let copies = jobs
+            .iter()
+            .any(|job| matches!(job, Job::Transcode(job) if matches!(job.video, Some(Video::Copy))));
+        Self {
+            start: if start < WORTH_A_SEEK || copies { Duration::ZERO } else { start },
+            stop: if copies { None } else { stop },
+        }
+    }
+}
+
+fn part(job: &Job) -> Range {
+    match job {
+        Job::Transcode(job) => Range {
+            start: job.clip.start,
+            stop: job.clip.end,
+        },
+        Job::Snapshots(job) => {
+            let offsets = || job.pictures.iter().map(|picture| picture.offset);
+            Range {
+                start: offsets().min().unwrap_or_default(),
+                stop: offsets().max().map(|last| last + BEHIND_LAST_PICTURE),
+            }
+        }
+    }
+}
+
+/// Gates that hold the first data back until the seek was done.
+pub struct Gates {
+    probes: Vec<(gst::Pad, gst::PadProbeId)>,
+    reached: mpsc::Receiver<gst::Pad>,
+}
+
+/// Closes the gates where the range asks for a seek.
+pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
+    if *range == Range::WHOLE || pads.is_empty() {
+        return None;
+    }
+    let (sender, reached) = mpsc::channel();
+    let probes = pads
+        .iter()
+        .filter_map(|pad| {
+            let sender = sender.clone();
+            let probe = pad.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, move |pad, _| {
+                let _ = sender.send(pad.clone());
+                gst::PadProbeReturn::Ok
+            })?;
+            Some((pad.clone(), probe))
+        })
+        .collect();
+    Some(Gates { probes, reached })
+}
+
+/// Waits for the first data, seeks, and opens the gates.
+pub fn perform(pipeline: &gst::Pipeline, gates: Option<Gates>, range: &Range) -> Result<(), Trouble> {
+    let Some(gates) = gates else { return Ok(()) };
+    let pad = first_data(pipeline, &gates.reached)?;
+    let (stop_type, stop) = match range.stop {
+        Some(stop) => (gst::SeekType::Set, Some(clock(stop))),
+        None => (gst::SeekType::None, None),
+    };
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+    let seek = gst::event::Seek::new(1.0, flags, gst::SeekType::Set, clock(range.start), stop_type, stop);
+    if !pad.send_event(seek) {
+        return Err(Trouble::NoSeek);
+    }
+    for (pad, probe) in gates.probes {
+        pad.remove_probe(probe);
+    }
+    Ok(())
+}
+
+fn first_data(pipeline: &gst::Pipeline, reached: &mpsc::Receiver<gst::Pad>) -> Result<gst::Pad, Trouble> {
+    let deadline = Instant::now() + FIRST_DATA;
+    while Instant::now() < deadline {
+        if let Ok(pad) = reached.recv_timeout(Duration::from_millis(50)) {
+            return Ok(pad);
+        }
+        if let Some(failure) = bus::early_error(pipeline) {
+            return Err(failure.into());
+        }
+    }
+    Err(bus::stalled("no data came out of the input").into())
+}
