@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(loaded: Loaded, command: Option<Command>) -> anyhow::Result<()> {
-    let config = loaded.config;
+    let mut config = loaded.config;
     let _telemetry = mps_telemetry::init(&telemetry_of(&config))?;
     for name in loaded.unknown_variables {
         tracing::warn!(name, "a variable of the environment starts with MPS_ but names no setting");
@@ -76,11 +76,11 @@ async fn run(loaded: Loaded, command: Option<Command>) -> anyhow::Result<()> {
     }
     prepare_schema(&config, &store).await?;
     let grace = config.shutdown_grace;
+    let listeners = Listeners::bind(&mut config).await?;
     let app = App::open(config, store).await?;
     access::bootstrap(&app).await.context("first project and key")?;
 
     let mut asked_to_end = ends()?;
-    let listeners = Listeners::bind(&app).await?;
     let loops = background::start(&app);
     let serving = listeners.serve(&app)?;
     asked_to_end.recv().await;

@@ -8,6 +8,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{
     app::App,
+    config::Config,
     grpc, http,
     storage::embedded::{self, LocalKeys},
 };
@@ -22,19 +23,14 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    pub async fn bind(app: &App) -> anyhow::Result<Self> {
-        let config = &app.config;
+    /// Binds all, and writes the embedded store's address into the configuration: URLs are made from it, also when its port was 0.
+    pub async fn bind(config: &mut Config) -> anyhow::Result<Self> {
+        let store = bind_store(config).await?;
         Ok(Self {
             public: bind("listen", config.listen).await?,
             worker: bind("worker_listen", config.worker_listen).await?,
             http: bind("http_listen", config.http_listen).await?,
-            store: match config.local_store.enabled {
-                true => Some((
-                    bind("local_store.listen", config.local_store.listen).await?,
-                    LocalKeys::load(&config.data_dir)?,
-                )),
-                false => None,
-            },
+            store,
         })
     }
 
@@ -53,6 +49,15 @@ impl Listeners {
         tracing::info!(%public, %worker, %http, version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(serving)
     }
+}
+
+async fn bind_store(config: &mut Config) -> anyhow::Result<Option<(TcpListener, LocalKeys)>> {
+    if !config.local_store.enabled {
+        return Ok(None);
+    }
+    let listener = bind("local_store.listen", config.local_store.listen).await?;
+    config.local_store.listen = listener.local_addr()?;
+    Ok(Some((listener, LocalKeys::load(&config.data_dir)?)))
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
