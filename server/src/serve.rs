@@ -34,9 +34,14 @@ impl Listeners {
         })
     }
 
+    /// Addresses of the public, the workers' and the HTTP listener.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr, SocketAddr)> {
+        Ok((self.public.local_addr()?, self.worker.local_addr()?, self.http.local_addr()?))
+    }
+
     /// Serves until `app.shutdown`; the tasks end when the last call has ended.
     pub fn serve(self, app: &App) -> anyhow::Result<JoinSet<()>> {
-        let (public, worker, http) = (self.public.local_addr()?, self.worker.local_addr()?, self.http.local_addr()?);
+        let (public, worker, http) = self.addresses()?;
         let mut serving = JoinSet::new();
         serving.spawn(logged("public API", grpc::serve_public(app, incoming(self.public))?));
         serving.spawn(logged("worker API", grpc::serve_workers(app, incoming(self.worker))?));

@@ -14,6 +14,9 @@ pub mod templates;
 pub mod tls;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use mps_proto::{
