@@ -1,6 +1,22 @@
 //! mps-plan: turns a request into checked settings, output keys and units. No I/O.
 
+mod faults;
+mod input;
+mod keys;
+mod kinds;
+mod overrides;
+mod path;
+mod presets;
+mod tables;
+mod task;
+mod unit;
+
 use mps_proto::{v1, worker::v1 as worker};
+
+pub use keys::check_object_key;
+pub use presets::presets;
+pub use task::plan_task;
+pub use unit::{cost, plan_probe, requirements};
 
 /// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,42 +76,9 @@ pub struct OutputPlan {
     pub content_type: String,
 }
 
-/// Checks a request and plans it; all violations at once.
-pub fn plan_task(_request: &v1::ProcessMediaRequest, _context: &PlanContext) -> Result<TaskPlan, Vec<Violation>> {
-    Err(Vec::new())
-}
-
-/// The plan that only probes.
-pub fn plan_probe(limits: worker::InputLimits) -> worker::MediaPlan {
-    worker::MediaPlan {
-        plan_version: mps_proto::PLAN_VERSION,
-        nodes: Vec::new(),
-        damage_policy: 0,
-        limits: Some(limits),
-    }
-}
-
-/// What a worker must be able to do for a plan, such as `encode.h264`; sorted.
-pub fn requirements(_plan: &worker::MediaPlan) -> Vec<String> {
-    Vec::new()
-}
-
-/// Rough cost of a plan for fair ranks; 1 is one transcode.
-pub fn cost(_plan: &worker::MediaPlan) -> f64 {
-    1.0
-}
-
-/// Every preset.
-pub fn presets() -> &'static [v1::Template] {
-    &[]
-}
-
 /// Kinds of nodes, sorted.
 pub fn node_kinds() -> Vec<String> {
-    Vec::new()
-}
-
-/// Faults of an object key: empty, too long (1,024 bytes), dot segments, empty segments, control characters, a leading slash.
-pub fn check_object_key(_key: &str) -> Result<(), String> {
-    Ok(())
+    let mut names: Vec<String> = kinds::ALL.iter().map(|kind| kind.name().to_owned()).collect();
+    names.sort();
+    names
 }
