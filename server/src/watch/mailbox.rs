@@ -71,7 +71,7 @@ impl Mailbox {
         let has_room = self.progress.len() < PROGRESS;
         match self.progress.get_mut(id) {
             Some(waiting) if waiting.run == progress.run => {
-                let nodes = progress.nodes.iter().map(|(key, node)| (key.clone(), node.clone()));
+                let nodes = progress.nodes.iter().map(|(key, node)| (key.clone(), *node));
                 waiting.nodes.extend(nodes);
             }
             Some(waiting) => *waiting = progress.clone(),

@@ -47,6 +47,8 @@ impl Fixture {
             ("MPS_REDIS_URL", redis_url.as_str()),
         ];
         all.extend_from_slice(environment);
+        let database_url = own_postgres_schema().await;
+        all.extend(database_url.iter().map(|url| ("MPS_DATABASE_URL", url.as_str())));
         let config = Config::of(&all).unwrap();
         let store = Store::connect(config.database_url.expose(), 2).await.unwrap();
         store.migrate().await.unwrap();
@@ -148,7 +150,20 @@ impl Drop for Fixture {
     }
 }
 
+/// With MPS_TEST_DATABASE_URL the suite runs on that Postgres instead of SQLite, each test in a schema of its own.
+async fn own_postgres_schema() -> Option<String> {
+    use sea_orm::ConnectionTrait;
+    let url = std::env::var("MPS_TEST_DATABASE_URL").ok()?;
+    let schema = format!("watch_{}", name::new_id());
+    let store = Store::connect(&url, 2).await.unwrap();
+    let statement = format!("CREATE SCHEMA {schema}");
+    store.writer().execute_unprepared(&statement).await.unwrap();
+    Some(format!("{url}?options=-csearch_path%3D{schema}"))
+}
+
 async fn spawn_redis(socket: PathBuf) -> Child {
+    // Killed and waited for by the fixture.
+    #[allow(clippy::zombie_processes)]
     let child = Command::new("redis-server")
         .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
         .arg(&socket)
