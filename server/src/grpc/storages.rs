@@ -3,73 +3,114 @@
 use mps_proto::v1::{self as api, storage_service_server::StorageService};
 use tonic::{Request, Response, Status};
 
-use crate::app::App;
+use super::caller::Caller;
+use crate::{
+    app::App,
+    error::ApiError,
+    service::{objects, storage_test, storages},
+};
 
 /// The adapter of StorageService.
 #[derive(Clone)]
 pub struct StorageApi(pub App);
 
+const COLLECTION: &str = "storages";
+
+/// Project and id of the storage that a field of a request names.
+fn storage<T>(request: &Request<T>, field: &str, name: impl Fn(&T) -> &str) -> Result<(String, String), ApiError> {
+    let found = Caller::of(request)?.resource(name(request.get_ref()), COLLECTION);
+    found.map_err(|mut error| {
+        for violation in &mut error.violations {
+            violation.field = field.to_owned();
+        }
+        error
+    })
+}
+
 #[tonic::async_trait]
 impl StorageService for StorageApi {
-    async fn create_storage(&self, _request: Request<api::CreateStorageRequest>) -> Result<Response<api::CreateStorageResponse>, Status> {
-        Err(Status::unimplemented("CreateStorage"))
+    async fn create_storage(&self, request: Request<api::CreateStorageRequest>) -> Result<Response<api::CreateStorageResponse>, Status> {
+        let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
+        let storage = storages::create(&self.0, &project, request.into_inner()).await?;
+        Ok(Response::new(api::CreateStorageResponse { storage: Some(storage) }))
     }
 
-    async fn get_storage(&self, _request: Request<api::GetStorageRequest>) -> Result<Response<api::GetStorageResponse>, Status> {
-        Err(Status::unimplemented("GetStorage"))
+    async fn get_storage(&self, request: Request<api::GetStorageRequest>) -> Result<Response<api::GetStorageResponse>, Status> {
+        let (project, id) = storage(&request, "name", |request| &request.name)?;
+        let storage = storages::get(&self.0, &project, &id).await?;
+        Ok(Response::new(api::GetStorageResponse { storage: Some(storage) }))
     }
 
-    async fn list_storages(&self, _request: Request<api::ListStoragesRequest>) -> Result<Response<api::ListStoragesResponse>, Status> {
-        Err(Status::unimplemented("ListStorages"))
+    async fn list_storages(&self, request: Request<api::ListStoragesRequest>) -> Result<Response<api::ListStoragesResponse>, Status> {
+        let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
+        Ok(Response::new(storages::list(&self.0, &project, request.into_inner()).await?))
     }
 
-    async fn update_storage(&self, _request: Request<api::UpdateStorageRequest>) -> Result<Response<api::UpdateStorageResponse>, Status> {
-        Err(Status::unimplemented("UpdateStorage"))
+    async fn update_storage(&self, request: Request<api::UpdateStorageRequest>) -> Result<Response<api::UpdateStorageResponse>, Status> {
+        let (project, id) = storage(&request, "storage.name", |request| {
+            request.storage.as_ref().map_or("", |storage| storage.name.as_str())
+        })?;
+        let storage = storages::update(&self.0, &project, &id, request.into_inner()).await?;
+        Ok(Response::new(api::UpdateStorageResponse { storage: Some(storage) }))
     }
 
-    async fn delete_storage(&self, _request: Request<api::DeleteStorageRequest>) -> Result<Response<api::DeleteStorageResponse>, Status> {
-        Err(Status::unimplemented("DeleteStorage"))
+    async fn delete_storage(&self, request: Request<api::DeleteStorageRequest>) -> Result<Response<api::DeleteStorageResponse>, Status> {
+        let (project, id) = storage(&request, "name", |request| &request.name)?;
+        storages::delete(&self.0, &project, &request.get_ref().etag, &id).await?;
+        Ok(Response::new(api::DeleteStorageResponse {}))
     }
 
-    async fn test_storage(&self, _request: Request<api::TestStorageRequest>) -> Result<Response<api::TestStorageResponse>, Status> {
-        Err(Status::unimplemented("TestStorage"))
+    async fn test_storage(&self, request: Request<api::TestStorageRequest>) -> Result<Response<api::TestStorageResponse>, Status> {
+        let (project, id) = storage(&request, "name", |request| &request.name)?;
+        Ok(Response::new(storage_test::test(&self.0, &project, &id).await?))
     }
 
-    async fn list_buckets(&self, _request: Request<api::ListBucketsRequest>) -> Result<Response<api::ListBucketsResponse>, Status> {
-        Err(Status::unimplemented("ListBuckets"))
+    async fn list_buckets(&self, request: Request<api::ListBucketsRequest>) -> Result<Response<api::ListBucketsResponse>, Status> {
+        Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
+        let buckets = storages::list_buckets(&self.0, request.into_inner()).await?;
+        Ok(Response::new(api::ListBucketsResponse { buckets }))
     }
 
-    async fn list_objects(&self, _request: Request<api::ListObjectsRequest>) -> Result<Response<api::ListObjectsResponse>, Status> {
-        Err(Status::unimplemented("ListObjects"))
+    async fn list_objects(&self, request: Request<api::ListObjectsRequest>) -> Result<Response<api::ListObjectsResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        Ok(Response::new(objects::list(&self.0, &project, &id, request.into_inner()).await?))
     }
 
-    async fn create_folder(&self, _request: Request<api::CreateFolderRequest>) -> Result<Response<api::CreateFolderResponse>, Status> {
-        Err(Status::unimplemented("CreateFolder"))
+    async fn create_folder(&self, request: Request<api::CreateFolderRequest>) -> Result<Response<api::CreateFolderResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        objects::create_folder(&self.0, &project, &id, &request.get_ref().key).await?;
+        Ok(Response::new(api::CreateFolderResponse {}))
     }
 
-    async fn delete_objects(&self, _request: Request<api::DeleteObjectsRequest>) -> Result<Response<api::DeleteObjectsResponse>, Status> {
-        Err(Status::unimplemented("DeleteObjects"))
+    async fn delete_objects(&self, request: Request<api::DeleteObjectsRequest>) -> Result<Response<api::DeleteObjectsResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        let answer = objects::delete(&self.0, &project, &id, request.into_inner().keys).await?;
+        Ok(Response::new(answer))
     }
 
-    async fn create_upload(&self, _request: Request<api::CreateUploadRequest>) -> Result<Response<api::CreateUploadResponse>, Status> {
-        Err(Status::unimplemented("CreateUpload"))
+    async fn create_upload(&self, request: Request<api::CreateUploadRequest>) -> Result<Response<api::CreateUploadResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        Ok(Response::new(
+            objects::create_upload(&self.0, &project, &id, request.into_inner()).await?,
+        ))
     }
 
-    async fn complete_upload(
-        &self,
-        _request: Request<api::CompleteUploadRequest>,
-    ) -> Result<Response<api::CompleteUploadResponse>, Status> {
-        Err(Status::unimplemented("CompleteUpload"))
+    async fn complete_upload(&self, request: Request<api::CompleteUploadRequest>) -> Result<Response<api::CompleteUploadResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        let object = objects::complete_upload(&self.0, &project, &id, request.into_inner()).await?;
+        Ok(Response::new(api::CompleteUploadResponse { object: Some(object) }))
     }
 
-    async fn create_download(
-        &self,
-        _request: Request<api::CreateDownloadRequest>,
-    ) -> Result<Response<api::CreateDownloadResponse>, Status> {
-        Err(Status::unimplemented("CreateDownload"))
+    async fn create_download(&self, request: Request<api::CreateDownloadRequest>) -> Result<Response<api::CreateDownloadResponse>, Status> {
+        let (project, id) = storage(&request, "storage", |request| &request.storage)?;
+        Ok(Response::new(
+            objects::create_download(&self.0, &project, &id, request.into_inner()).await?,
+        ))
     }
 
-    async fn probe_media(&self, _request: Request<api::ProbeMediaRequest>) -> Result<Response<api::ProbeMediaResponse>, Status> {
+    async fn probe_media(&self, request: Request<api::ProbeMediaRequest>) -> Result<Response<api::ProbeMediaResponse>, Status> {
+        let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
+        let _ = project;
         Err(Status::unimplemented("ProbeMedia"))
     }
 }

@@ -1,6 +1,6 @@
 //! What StorageService does with objects: lists, folders, uploads and downloads by clients.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -24,7 +24,7 @@ pub struct Listing {
 pub struct Signed {
     pub url: String,
     /// Headers that were signed and must be sent.
-    pub headers: HashMap<String, String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Bucket {
