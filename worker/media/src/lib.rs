@@ -3,6 +3,7 @@
 pub mod capabilities;
 pub mod check;
 pub mod damage;
+mod edits;
 pub mod failure;
 pub mod faststart;
 pub mod gif;

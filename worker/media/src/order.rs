@@ -8,7 +8,9 @@ use mps_proto::{
 };
 
 use crate::{
-    damage, failure, outputs,
+    damage,
+    edits::{self, Starts},
+    failure, outputs,
     pass::{self, counters::Counters},
     probe::{self, InputFacts},
     progress::Reporter,
@@ -64,7 +66,12 @@ fn process(
     }
     let mut counters = NodeCounters::default();
     if !jobs.is_empty() {
+        let starts = match take_out_edits(Path::new(&order.input_path), facts) {
+            Ok(starts) => starts,
+            Err(failure) => return whole_failure(failure),
+        };
         let pass_order = pass::Order {
+            starts,
             input: Path::new(&order.input_path),
             facts,
             jobs: &jobs,
@@ -103,6 +110,20 @@ fn process(
         failure: None,
         counters: Some(counters),
     }
+}
+
+/// The input is the unit's own copy: it may be changed.
+fn take_out_edits(input: &Path, facts: &InputFacts) -> Result<Starts, Failure> {
+    if !facts.edit_list_inside {
+        return Ok(Starts::default());
+    }
+    edits::strip(input).map_err(|error| {
+        failure::node(
+            ErrorReason::DiskFull,
+            format!("the input's edit list could not be taken out: {error}"),
+            "give the worker more scratch space",
+        )
+    })
 }
 
 fn failed(key: &str, failure: Failure) -> NodeResult {

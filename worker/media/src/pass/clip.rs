@@ -10,7 +10,7 @@ use crate::rules::Clip;
 pub struct Window {
     pub clip: Clip,
     pub base: Duration,
-    /// Media time of sound is this much earlier than its stamps say (MP3's encoder and decoder delay).
+    /// Media time is this much earlier than the stamps say (an edit list that was taken out, or MP3's encoder and decoder delay).
     pub delay: Duration,
 }
 
@@ -25,7 +25,10 @@ impl Window {
             return;
         }
         let Some(source) = tee.static_pad("sink") else { return };
-        let (start, end) = (clock(self.clip.start), self.clip.end.map(clock));
+        let (start, end) = (
+            clock(self.clip.start + self.delay),
+            self.clip.end.map(|end| clock(end + self.delay)),
+        );
         branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let Some(buffer) = info.buffer() else {
                 return gst::PadProbeReturn::Ok;

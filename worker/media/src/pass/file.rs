@@ -104,11 +104,14 @@ impl Output {
 }
 
 fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
-    let whole = window.clip.start <= window.base && window.clip.end.is_none();
+    let whole = window.clip.start <= window.base && window.clip.end.is_none() && window.delay.is_zero();
     let Some(source) = tee.static_pad("sink").filter(|_| !whole) else {
         return;
     };
-    let (start, end) = (clock(window.clip.start), window.clip.end.map(clock));
+    let (start, end) = (
+        clock(window.clip.start + window.delay),
+        window.clip.end.map(|end| clock(end + window.delay)),
+    );
     let started = std::sync::atomic::AtomicBool::new(false);
     branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         use std::sync::atomic::Ordering::Relaxed;
@@ -128,6 +131,6 @@ fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
         }
         gst::PadProbeReturn::Ok
     });
-    let shift = window.clip.start.saturating_sub(window.base);
+    let shift = window.clip.start.saturating_sub(window.base) + window.delay;
     branch.set_offset(-i64::try_from(shift.as_nanos()).unwrap_or(0));
 }

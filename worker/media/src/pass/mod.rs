@@ -22,6 +22,7 @@ use gst::prelude::*;
 use mps_proto::worker::v1::{Failure, PlanOutput};
 
 use crate::{
+    edits::Starts,
     probe::InputFacts,
     rules::{Audio, AudioEncode, Clip, Job, Transcode, Video},
 };
@@ -49,6 +50,8 @@ pub struct Order<'a> {
     pub jobs: &'a [Job],
     pub folder: &'a Path,
     pub max_pixels: u64,
+    /// What edit lists skipped before they were taken out.
+    pub starts: Starts,
 }
 
 /// What became of a pass.
@@ -200,7 +203,7 @@ impl Graph<'_> {
                     .iter()
                     .map(|picture| output_path(self.order.folder, &picture.output))
                     .collect();
-                let pictures = Pictures::start(self.pipeline, tee, node, job, files, self.counters)?;
+                let pictures = Pictures::start(self.pipeline, tee, node, job, files, self.order.starts.video, self.counters)?;
                 self.pictures.push((node, pictures));
                 Ok(())
             }
@@ -210,7 +213,7 @@ impl Graph<'_> {
     fn transcode(&mut self, node: usize, job: &Transcode) -> Result<(), Failure> {
         let path = output_path(self.order.folder, &job.output);
         let output = Output::new(self.pipeline, node, job.container, &path, self.counters)?;
-        let window = self.window(job.clip);
+        let window = self.window(job.clip, self.order.starts.video);
         match &job.video {
             None => {}
             Some(Video::Copy) => output.copy(
@@ -228,13 +231,11 @@ impl Graph<'_> {
         }
         match &job.audio {
             None => Ok(()),
-            Some(Audio::Copy) => output.copy(
-                self.pipeline,
-                needed(self.source.copied_audio.as_ref())?,
-                "audio",
-                &window,
-                self.counters,
-            ),
+            Some(Audio::Copy) => {
+                let window = self.window(job.clip, self.order.starts.audio);
+                let tee = needed(self.source.copied_audio.as_ref())?;
+                output.copy(self.pipeline, tee, "audio", &window, self.counters)
+            }
             Some(Audio::Encode(settings)) => {
                 let packets = self.sound(node, settings, job.clip)?;
                 output.take_shared(self.pipeline, &packets, "audio")
@@ -253,8 +254,7 @@ impl Graph<'_> {
             return Ok(sound.packets.clone());
         }
         let tee = needed(self.source.decoded_audio.as_ref())?;
-        let mut window = self.window(clip);
-        window.delay = self.sound_delay();
+        let window = self.window(clip, self.order.starts.audio + self.sound_delay());
         let packets = audio::encode(self.pipeline, tee, node, settings, &window, self.counters)?;
         self.sound.push(Sound {
             settings: settings.clone(),
@@ -266,11 +266,11 @@ impl Graph<'_> {
         Ok(packets)
     }
 
-    fn window(&self, clip: Clip) -> Window {
+    fn window(&self, clip: Clip, delay: Duration) -> Window {
         Window {
             clip,
             base: self.range.start,
-            delay: Duration::ZERO,
+            delay,
         }
     }
 

@@ -48,6 +48,7 @@ impl Pictures {
         node: usize,
         job: &Snapshots,
         files: Vec<PathBuf>,
+        delay: Duration,
         counters: &Arc<Counters>,
     ) -> Result<Self, Failure> {
         let name = |part: &str| format!("n{node}-{part}");
@@ -59,12 +60,16 @@ impl Pictures {
         link(&[&guard, &queue, &sink])?;
         let (sender, receiver) = sync_channel(2);
         let entry = pad(&sink, "sink")?;
-        pick(&entry, job.pictures.iter().map(|picture| clock(picture.offset)).collect(), sender);
+        pick(
+            &entry,
+            job.pictures.iter().map(|picture| clock(picture.offset + delay)).collect(),
+            sender,
+        );
         counters::mark_done(&entry, counters, node);
         let (job, counters) = (job.clone(), counters.clone());
         let thread = std::thread::Builder::new()
             .name("pictures".into())
-            .spawn(move || write_all(&receiver, &job, &files, &counters, node))
+            .spawn(move || write_all(&receiver, &job, &files, &counters, node, delay))
             .map_err(|error| broken(&error.to_string()))?;
         Ok(Self { thread })
     }
@@ -150,12 +155,16 @@ fn write_all(
     files: &[PathBuf],
     counters: &Counters,
     node: usize,
+    delay: Duration,
 ) -> Result<Vec<Option<Duration>>, Failure> {
     let mut times = vec![None; files.len()];
     for picked in receiver {
         let Some(path) = files.get(picked.number) else { continue };
         if let Some(time) = times.get_mut(picked.number) {
-            *time = picked.buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
+            *time = picked
+                .buffer
+                .pts()
+                .map(|pts| Duration::from_nanos(pts.nseconds()).saturating_sub(delay));
         }
         write(picked, job, path)?;
         counters.tick();

@@ -6,13 +6,13 @@ use std::{
 };
 
 use gst::prelude::*;
-use mps_proto::{v1::ErrorReason, worker::v1::Failure};
+use mps_proto::worker::v1::Failure;
 
 use super::{
     counters::{self, Counters},
     elements::{broken, demux_queue, link, make, pad, raw_queue},
 };
-use crate::{failure, faststart, probe::InputFacts, rules};
+use crate::{probe::InputFacts, rules};
 
 /// Which streams a pass needs, decoded or as they are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,7 +42,7 @@ impl Source {
         needs: Needs,
         counters: &Arc<Counters>,
     ) -> Result<Self, Failure> {
-        let parse = parser(pipeline, path, facts)?;
+        let parse = parser(pipeline, path)?;
         let queue = demux_queue(pipeline)?;
         let mut source = Self {
             decoded_video: None,
@@ -110,22 +110,12 @@ impl Source {
     }
 }
 
-/// filesrc and parsebin. A file whose edit list starts inside the media is pushed: pulling loses the end of its sound.
-fn parser(pipeline: &gst::Pipeline, path: &Path, facts: &InputFacts) -> Result<gst::Element, Failure> {
+/// filesrc and parsebin.
+fn parser(pipeline: &gst::Pipeline, path: &Path) -> Result<gst::Element, Failure> {
     let source = make(pipeline, "filesrc", "source-file")?;
     source.set_property("location", path);
     let parse = make(pipeline, "parsebin", "source-parse")?;
-    if !facts.edit_list_inside {
-        link(&[&source, &parse])?;
-        return Ok(parse);
-    }
-    if !facts.index_first {
-        // Pushing needs the index in front; the input is the unit's own copy.
-        faststart::move_index_first(path)
-            .map_err(|error| failure::node(ErrorReason::DiskFull, format!("the input could not be rewritten: {error}"), ""))?;
-    }
-    let push = make(pipeline, "queue", "source-push")?;
-    link(&[&source, &push, &parse])?;
+    link(&[&source, &parse])?;
     Ok(parse)
 }
 
@@ -231,7 +221,8 @@ fn decoded_video(pipeline: &gst::Pipeline, facts: &InputFacts, counters: &Arc<Co
     if video.interlaced {
         chain.push(make(pipeline, "videoconvert", "video-deinterlace-convert")?);
         let deinterlace = make(pipeline, "deinterlace", "video-deinterlace")?;
-        deinterlace.set_property_from_str("method", "yadif");
+        // The method yadif stamps two pictures alike in 1.22.
+        deinterlace.set_property_from_str("method", "greedyh");
         // One picture per frame, not per field.
         deinterlace.set_property_from_str("fields", "top");
         chain.push(deinterlace);
