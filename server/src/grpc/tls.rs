@@ -12,6 +12,8 @@ pub(super) fn public(config: &TlsConfig) -> anyhow::Result<Option<ServerTlsConfi
     let (Some(cert), Some(key)) = (&config.cert_file, &config.key_file) else {
         return Ok(None);
     };
+    // Two providers of cryptography are linked (the S3 client brings its own), so one must be chosen; the first choice stands.
+    let _already_chosen = rustls::crypto::ring::default_provider().install_default();
     let identity = Identity::from_pem(read(cert)?, read(key)?);
     Ok(Some(ServerTlsConfig::new().identity(identity)))
 }
