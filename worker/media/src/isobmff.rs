@@ -4,8 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Top-level boxes that are looked at; a fragmented film has two for each fragment.
 const MAX_TOP_LEVEL_BOXES: usize = 200_000;
-/// Largest index that is read into memory; 1 GiB of index is a thousand hours of film.
-pub const MAX_INDEX_BYTES: u64 = 1 << 30;
+/// Largest index that is read into memory; one of this size describes some hundred hours of film.
+pub const MAX_INDEX_BYTES: u64 = 256 << 20;
 
 /// One box of a file, by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,8 @@ use gst::prelude::*;
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(4);
 /// How long a walk for first packets waits for streams that bring none, once all streams are known.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the first tries wait for a stream to show; the last one waits to the deadline.
+const FIRST_STREAM_PATIENCE: &[Duration] = &[Duration::from_millis(700), Duration::from_millis(1500), Duration::from_secs(3)];
 
 /// Where a walk ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +63,22 @@ pub struct Walk {
     /// Tags of the whole file.
     pub tags: Vec<gst::TagList>,
     pub duration: Option<Duration>,
+    /// Whether the walk went to the end of the file.
+    pub whole: bool,
     /// Why the walk ended early; what was seen until then stands.
     pub trouble: Option<Trouble>,
+}
+
+impl Walk {
+    /// From the first to the last of the streams' times, when the whole file was walked.
+    pub fn length(&self) -> Option<Duration> {
+        if !self.whole {
+            return None;
+        }
+        let first = self.tracks.iter().filter_map(|track| track.first).min()?;
+        let end = self.tracks.iter().filter_map(|track| track.end).max()?;
+        end.checked_sub(first)
+    }
 }
 
 /// Why a walk ended early.
@@ -74,15 +90,28 @@ pub enum Trouble {
     NoPlugin(String),
     #[error("{0}")]
     Broken(String),
-    #[error("it was not read within {} s", .0.as_secs())]
-    Deadline(Duration),
+    #[error("it was not read in time")]
+    Deadline,
     #[error("the reader could not be built: {0}")]
     Setup(String),
 }
 
 /// Walks a file. Blocks, at most for the deadline.
+///
+/// parsebin loses an error that its demuxer posts while it is being plugged, and then waits for ever; the same file shows its
+/// error in the next try. So a try that shows no stream within its time is followed by another one.
 pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
-    let started = Instant::now();
+    let ends = Instant::now() + deadline;
+    for patience in FIRST_STREAM_PATIENCE {
+        let walk = walk_once(path, until, ends, *patience);
+        if !(walk.tracks.is_empty() && walk.trouble == Some(Trouble::Deadline)) {
+            return walk;
+        }
+    }
+    walk_once(path, until, ends, deadline)
+}
+
+fn walk_once(path: &Path, until: Until, ends: Instant, patience: Duration) -> Walk {
     let reader = match Reader::start(path) {
         Ok(reader) => reader,
         Err(error) => {
@@ -92,8 +121,12 @@ pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
             };
         }
     };
-    let trouble = reader.wait(until, started, deadline);
-    reader.summary(trouble)
+    let trouble = reader.wait(until, ends, Instant::now() + patience);
+    let whole = until == Until::End && trouble.is_none();
+    Walk {
+        whole,
+        ..reader.summary(trouble)
+    }
 }
 
 /// A stream's sink and what went into it.
@@ -130,7 +163,7 @@ impl Reader {
         Ok(reader)
     }
 
-    fn wait(&self, until: Until, started: Instant, deadline: Duration) -> Option<Trouble> {
+    fn wait(&self, until: Until, ends: Instant, first_stream_until: Instant) -> Option<Trouble> {
         let Some(bus) = self.pipeline.bus() else {
             return Some(Trouble::Setup("the pipeline has no bus".into()));
         };
@@ -146,8 +179,9 @@ impl Reader {
             if until == Until::FirstPackets && self.has_seen_enough(&mut all_known_since) {
                 return None;
             }
-            if started.elapsed() > deadline {
-                return Some(Trouble::Deadline(deadline));
+            let now = Instant::now();
+            if now > ends || (now > first_stream_until && lock(&self.shared.taps).is_empty()) {
+                return Some(Trouble::Deadline);
             }
         }
     }

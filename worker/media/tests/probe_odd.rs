@@ -144,7 +144,8 @@ fn odd_pictures_are_described() {
     let variable = video(&facts(&corpus.make("variable_rate")));
     assert_eq!(variable.frame_rate_num, 0);
     assert!(video(&facts(&corpus.make("interlaced"))).interlaced);
-    assert!(!video(&facts(&corpus.make("plain"))).interlaced);
+    assert!(video(&facts(&corpus.make("interlaced_h264"))).interlaced);
+    assert!(!video(&facts(&corpus.make("faststart"))).interlaced);
     let one = facts(&corpus.make("one_frame"));
     assert_eq!(one.promised_video_frames, Some(1));
     let hdr = video(&facts(&corpus.make("hdr")));
@@ -276,7 +277,7 @@ fn damaged_headers_end_in_facts_or_failures() {
                 assert_eq!(failure.kind(), FailureKind::Data, "{failure:?}");
             }
             assert!(
-                started.elapsed() < Duration::from_secs(5),
+                started.elapsed() < Duration::from_secs(15),
                 "{case} {round} took {:?}",
                 started.elapsed()
             );

@@ -224,6 +224,9 @@ fn count(pad: &gst::Pad, counts: &Counts) {
         counts.audio.fetch_add(1, Ordering::AcqRel);
         return;
     }
+    if !structure.name().starts_with("video/") {
+        return;
+    }
     counts.video.fetch_add(1, Ordering::AcqRel);
     counts.width.store(structure.get("width").unwrap_or(0), Ordering::Release);
     counts.height.store(structure.get("height").unwrap_or(0), Ordering::Release);

@@ -6,6 +6,7 @@ mod names;
 mod picture;
 mod refuse;
 mod sniff;
+mod sps;
 mod streams;
 
 use std::{
@@ -57,6 +58,9 @@ pub struct InputFacts {
 /// Containers whose header promises a duration.
 const PROMISING: &[&str] = &["mp4", "matroska", "webm", "avi", "wav", "flv", "asf", "flac", "aiff"];
 const PICTURES: &[&str] = &["jpeg", "png", "webp", "tiff", "bmp"];
+/// Containers that nowhere tell how long they last: small ones are read through.
+const WITHOUT_INDEX: &[&str] = &["mpegts", "mpeg"];
+const SMALL_BYTES: u64 = 64 << 20;
 /// Two ways to a duration agree within this share, or this time.
 const AGREEMENT: f64 = 0.03;
 const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
@@ -212,7 +216,12 @@ fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
 }
 
 fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<InputFacts, Failure> {
-    let walk = walk(path, Until::FirstPackets, ends.saturating_duration_since(Instant::now()));
+    let until = if WITHOUT_INDEX.contains(&container) && is_small(path) {
+        Until::End
+    } else {
+        Until::FirstPackets
+    };
+    let walk = walk(path, until, ends.saturating_duration_since(Instant::now()));
     let mut media = describe(&walk, container);
     if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
@@ -222,7 +231,8 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     let mut mp3_delay_samples = 0;
     let mut measured = walk.duration.filter(|_| !still);
     match container {
-        "mpegts" => measured = transport_duration(path, measured, ends),
+        "mpegts" => measured = transport_duration(path, walk.length().or(measured), ends),
+        "mpeg" => measured = walk.length().or(measured),
         "mp3" => {
             let header = mp3::read(path).ok().flatten();
             promised = header.and_then(|header| header.duration());
@@ -286,6 +296,10 @@ fn transport_duration(path: &Path, guessed: Option<Duration>, ends: Instant) -> 
     let apart = guessed.abs_diff(counted);
     let agree = apart < AGREEMENT_FLOOR || apart.as_secs_f64() < counted.as_secs_f64() * AGREEMENT;
     Some(if agree { guessed } else { counted })
+}
+
+fn is_small(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= SMALL_BYTES)
 }
 
 fn undecodable(walk: &Walk) -> Vec<i32> {

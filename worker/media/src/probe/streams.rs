@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gst::{StructureRef, TagList, tags};
 use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
-use super::names;
+use super::{names, sps};
 use crate::walk::Track;
 
 /// Tags that say in words what the contract has fields for.
@@ -32,9 +32,7 @@ pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<Medi
         codec: names::codec(caps),
         duration: None,
         bitrate_bps: bitrate(track),
-        language: lists()
-            .find_map(|list| list.get::<tags::LanguageCode>().map(|tag| tag.get().to_owned()))
-            .unwrap_or_default(),
+        language: language(track),
         video: (kind == "video").then(|| video(caps, rotation(lists().chain(file_tags)))),
         audio: (kind == "audio").then(|| audio(caps)),
     })
@@ -48,6 +46,15 @@ fn kind_of(name: &str) -> Option<&'static str> {
         ("application", "x-ass" | "x-ssa" | "x-subtitle" | "x-subtitle-vtt" | "ttml+xml") => Some("subtitle"),
         _ => None,
     }
+}
+
+/// Containers write "und" for a language that nobody told.
+fn language(track: &Track) -> String {
+    let told = track
+        .tags
+        .iter()
+        .find_map(|list| list.get::<tags::LanguageCode>().map(|tag| tag.get().to_owned()));
+    told.filter(|language| language != "und").unwrap_or_default()
 }
 
 fn bitrate(track: &Track) -> i64 {
@@ -94,16 +101,21 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
         pixel_aspect_num,
         pixel_aspect_den,
         rotation_deg,
-        interlaced: matches!(
-            caps.get::<&str>("interlace-mode"),
-            Ok("interleaved" | "mixed" | "fields" | "alternate")
-        ),
+        interlaced: is_interlaced(caps),
         pixel_format,
         bit_depth,
         colorimetry: colorimetry.to_owned(),
         hdr: high_dynamic_range(colorimetry).to_owned(),
         profile: caps.get::<&str>("profile").unwrap_or_default().to_owned(),
     }
+}
+
+fn is_interlaced(caps: &StructureRef) -> bool {
+    let told = matches!(
+        caps.get::<&str>("interlace-mode"),
+        Ok("interleaved" | "mixed" | "fields" | "alternate")
+    );
+    told || (caps.name() == "video/x-h264" && sps::may_hold_fields(caps))
 }
 
 fn fraction(caps: &StructureRef, field: &str) -> Option<(i32, i32)> {
@@ -124,7 +136,8 @@ fn pixel_format(caps: &StructureRef) -> (String, i32) {
     if caps.name() == "video/x-raw" {
         return raw_pixel_format(caps);
     }
-    let bits = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    let usual_bits = if caps.name() == "video/x-prores" { 10 } else { 8 };
+    let bits = caps.get::<u32>("bit-depth-luma").unwrap_or(usual_bits);
     let chroma = caps.get::<&str>("chroma-format").ok().or_else(|| chroma_by_codec(caps));
     let Some(chroma) = chroma else { return (String::new(), 0) };
     let name = match (chroma, bits) {
@@ -151,6 +164,8 @@ fn raw_pixel_format(caps: &StructureRef) -> (String, i32) {
 fn chroma_by_codec(caps: &StructureRef) -> Option<&'static str> {
     match caps.name().as_str() {
         "video/mpeg" if caps.get::<&str>("profile").is_ok_and(|profile| profile.starts_with("4:2:2")) => Some("4:2:2"),
+        "video/x-prores" if caps.get::<&str>("variant").is_ok_and(|variant| variant.starts_with("4444")) => Some("4:4:4"),
+        "video/x-prores" => Some("4:2:2"),
         "video/mpeg" | "video/x-vp8" | "video/x-theora" | "video/x-h263" | "video/x-flash-video" => Some("4:2:0"),
         _ => None,
     }

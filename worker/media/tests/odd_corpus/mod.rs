@@ -90,6 +90,10 @@ impl Corpus {
                 "interlaced.ts",
                 &format!("-f lavfi -i testsrc2=s=320x192:r=50:d=2 -f lavfi -i {SOUND} -vf tinterlace=4,setfield=tff -c:v mpeg2video -q:v 4 -flags +ildct+ilme -c:a mp2"),
             ),
+            "interlaced_h264" => self.ffmpeg(
+                "interlaced_h264.mp4",
+                "-f lavfi -i testsrc2=s=320x192:r=50:d=1 -vf tinterlace=4,setfield=tff -c:v libx264 -preset veryfast -flags +ildct+ilme -pix_fmt yuv420p",
+            ),
             "hdr" => self.ffmpeg(
                 "hdr.mp4",
                 "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc -pix_fmt yuv420p10le -tag:v hvc1",
