@@ -27,3 +27,8 @@ pub mod tasks;
 pub mod uploads;
 pub mod waiting;
 pub mod workers;
+
+#[cfg(test)]
+mod access_tests;
+#[cfg(test)]
+mod storage_tests;

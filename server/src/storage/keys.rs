@@ -1,25 +1,7 @@
 //! Object keys: what is refused, content types by suffix.
 
-/// Longest key that S3 knows.
-const MAX_KEY: usize = 1024;
-
 /// Why a key is refused: dot segments, empty segments and control characters could leave the storage's prefix on some server.
-pub fn check(key: &str) -> Result<(), String> {
-    if key.is_empty() {
-        return Err("is empty".into());
-    }
-    if key.len() > MAX_KEY {
-        return Err(format!("must be at most {MAX_KEY} bytes"));
-    }
-    if key.chars().any(char::is_control) {
-        return Err("must not contain control characters".into());
-    }
-    match key.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
-        Some("") => Err("must not begin or end with `/` nor contain `//`".into()),
-        Some(segment) => Err(format!("must not contain the segment `{segment}`")),
-        None => Ok(()),
-    }
-}
+pub use mps_plan::check_object_key as check;
 
 /// A folder's key: like a key, with one `/` at its end.
 pub fn check_folder(key: &str) -> Result<(), String> {
