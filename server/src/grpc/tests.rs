@@ -41,6 +41,7 @@ impl Fixture {
         all.extend(["MPS_LISTEN", "MPS_WORKER_LISTEN", "MPS_HTTP_LISTEN", "MPS_LOCAL_STORE__LISTEN"].map(|key| (key, any)));
         all.extend_from_slice(environment);
         let mut config = Config::of(&all).unwrap();
+        std::fs::write(folder.path().join("worker.token"), "any-token\ngpu gpu-token\n").unwrap();
         let store = Store::connect(config.database_url.expose(), 2).await.unwrap();
         store.migrate().await.unwrap();
         let listeners = Listeners::bind(&mut config).await.unwrap();
@@ -62,15 +63,11 @@ impl Fixture {
         Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
     }
 
-    fn secret(&self, file: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(file)).unwrap().trim().to_owned()
-    }
-
-    fn with_bearer<T>(&self, message: T, file: &str) -> Request<T> {
-        let mut request = Request::new(message);
-        let value = format!("Bearer {}", self.secret(file));
-        request.metadata_mut().insert("authorization", value.parse().unwrap());
-        request
+    fn admin_key(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("admin.key"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 }
 
@@ -85,21 +82,46 @@ async fn call_without_a_valid_key_is_refused_with_a_hint() {
     assert!(info.metadata.contains_key("hint"));
 
     // A worker's token is no key, and a key is no token.
-    let request = server.with_bearer(api::ListTasksRequest::default(), "worker.token");
+    let request = bearing(api::ListTasksRequest::default(), "any-token");
     assert_eq!(tasks.list_tasks(request).await.unwrap_err().code(), Code::Unauthenticated);
     let mut workers = WorkerServiceClient::new(server.channel(server.worker).await);
-    let request = server.with_bearer(JoinRequest::default(), "admin.key");
+    let request = bearing(join_cpu(), &server.admin_key());
     assert_eq!(workers.join(request).await.unwrap_err().code(), Code::Unauthenticated);
-    let request = server.with_bearer(JoinRequest::default(), "worker.token");
-    assert_ne!(
-        workers.join(request).await.map(drop).map_err(|error| error.code()),
-        Err(Code::Unauthenticated)
-    );
 
     // WorkerService is not on the public listener, whoever asks.
     let mut public = WorkerServiceClient::new(server.channel(server.public).await);
-    let request = server.with_bearer(JoinRequest::default(), "admin.key");
+    let request = bearing(join_cpu(), &server.admin_key());
     assert_eq!(public.join(request).await.unwrap_err().code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn worker_joins_only_the_pool_that_its_token_is_for() {
+    let server = Fixture::start(&[]).await;
+    let mut workers = WorkerServiceClient::new(server.channel(server.worker).await);
+    let refused = workers.join(bearing(join_cpu(), "gpu-token")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    workers
+        .join(bearing(join_cpu(), "any-token"))
+        .await
+        .expect("the token is for any pool");
+}
+
+fn bearing<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+fn join_cpu() -> JoinRequest {
+    JoinRequest {
+        worker_id: mps_proto::name::new_id(),
+        pool: "cpu".into(),
+        slots: 1,
+        plan_versions: vec![1],
+        ..Default::default()
+    }
 }
 
 #[tokio::test]

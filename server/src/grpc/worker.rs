@@ -3,13 +3,17 @@
 use std::{collections::HashMap, time::Duration};
 
 use futures::StreamExt;
-use mps_proto::worker::v1::{self as api, worker_service_server::WorkerService};
+use mps_proto::{
+    v1::ErrorReason,
+    worker::v1::{self as api, worker_service_server::WorkerService},
+};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     app::App,
     error::ApiError,
+    grpc::caller::WorkerCaller,
     service::{
         commands, commit,
         fail::{self, AttemptOver},
@@ -18,6 +22,12 @@ use crate::{
     },
     store::{leases::Token, tasks::timestamp, workers::WorkerRow},
 };
+
+fn token_of_another_pool(pool: &str) -> ApiError {
+    let message = format!("the worker token is not for pool \"{pool}\"");
+    ApiError::new(Code::PermissionDenied, ErrorReason::RoleTooLow, message)
+        .hint("use a token that the server's worker_token_file lists for the pool")
+}
 
 /// The adapter of WorkerService.
 #[derive(Clone)]
@@ -60,7 +70,11 @@ fn span(duration: Duration) -> Option<prost_types::Duration> {
 #[tonic::async_trait]
 impl WorkerService for WorkerApi {
     async fn join(&self, request: Request<api::JoinRequest>) -> Result<Response<api::JoinResponse>, Status> {
+        let caller = request.extensions().get::<WorkerCaller>().cloned();
         let request = request.into_inner();
+        if !caller.is_some_and(|caller| caller.may_join(&request.pool)) {
+            return Err(token_of_another_pool(&request.pool).into());
+        }
         let worker = WorkerRow {
             id: request.worker_id,
             display_name: request.display_name,
@@ -124,6 +138,7 @@ impl WorkerService for WorkerApi {
             return Err(ApiError::invalid_field("worker_id", "must be set in the first message").into());
         }
         let (app, worker_id) = (self.0.clone(), first.worker_id);
+        let shutdown = app.shutdown.clone().cancelled_owned();
         let down = commands::stream(&app, &worker_id).map(Ok);
         // the way up ends the way down: the worker opens both again
         let up = async move {
@@ -136,7 +151,7 @@ impl WorkerService for WorkerApi {
                 }
             }
         };
-        Ok(Response::new(down.take_until(up).boxed()))
+        Ok(Response::new(down.take_until(up).take_until(shutdown).boxed()))
     }
 
     async fn get_input_url(&self, request: Request<api::GetInputUrlRequest>) -> Result<Response<api::GetInputUrlResponse>, Status> {
