@@ -43,8 +43,46 @@ pub fn strip(path: &Path) -> io::Result<Starts> {
             file.write_all(b"free")?;
         }
     }
+    lengthen_movie(&mut file, index.start + index.header, &body)?;
     file.sync_data()?;
     Ok(starts)
+}
+
+/// Without its edit lists the film lasts as long as its longest track; the demuxer stops where the movie header says.
+fn lengthen_movie(file: &mut File, body_at: u64, body: &[u8]) -> io::Result<()> {
+    let Some(header) = children(body).find(|found| &found.kind == b"mvhd") else {
+        return Ok(());
+    };
+    let wide = header.body.first() == Some(&1);
+    let (scale_at, length_at) = if wide { (20, 24) } else { (12, 16) };
+    let (Some(scale), Some(seconds)) = (be32(header.body, scale_at), longest_track(body)) else {
+        return Ok(());
+    };
+    let length = (seconds * f64::from(scale)).ceil() as u64;
+    let bytes = match u32::try_from(length) {
+        Ok(short) if !wide => short.to_be_bytes().to_vec(),
+        Err(_) if !wide => u32::MAX.to_be_bytes().to_vec(),
+        _ => length.to_be_bytes().to_vec(),
+    };
+    if header.body.len() < length_at + bytes.len() {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(body_at + (header.offset + length_at) as u64))?;
+    file.write_all(&bytes)
+}
+
+fn longest_track(movie: &[u8]) -> Option<f64> {
+    let tracks = children(movie).filter(|found| &found.kind == b"trak");
+    tracks
+        .filter_map(|track| media_seconds(child(child(track.body, b"mdia")?, b"mdhd")?))
+        .reduce(f64::max)
+}
+
+fn media_seconds(header: &[u8]) -> Option<f64> {
+    let wide = header.first() == Some(&1);
+    let scale = be32(header, if wide { 20 } else { 12 })?;
+    let length = if wide { be64(header, 24)? } else { u64::from(be32(header, 16)?) };
+    (scale > 0).then(|| length as f64 / f64::from(scale))
 }
 
 fn handler<'a>(track: &Child<'a>) -> Option<&'a [u8; 4]> {

@@ -94,6 +94,9 @@ fn run(corpus: &Corpus, case: &str, policy: DamagePolicy) -> Outcome {
     let input = corpus.make(case);
     let folder = tempfile::tempdir().unwrap();
     let outputs = folder.path().join("outputs");
+    // A pass may change its input, which is the unit's own.
+    let copy = folder.path().join("input");
+    std::fs::copy(&input, &copy).unwrap();
     std::fs::create_dir(&outputs).unwrap();
     let order = ChildOrder {
         plan: Some(MediaPlan {
@@ -102,7 +105,7 @@ fn run(corpus: &Corpus, case: &str, policy: DamagePolicy) -> Outcome {
             damage_policy: policy as i32,
             limits: Some(InputLimits::default()),
         }),
-        input_path: input.display().to_string(),
+        input_path: copy.display().to_string(),
         output_folder: outputs.display().to_string(),
         input_name: case.into(),
         ..ChildOrder::default()
@@ -216,13 +219,16 @@ impl Outcome {
     }
 }
 
-/// Frames that ffmpeg decodes.
+/// Frames that ffmpeg decodes, without those that an edit list leaves out.
 fn frames_of(path: &Path) -> u64 {
-    ffprobe(path, "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames")
-        .lines()
-        .next()
-        .and_then(|line| line.parse().ok())
-        .unwrap_or(0)
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-noautorotate", "-i"])
+        .arg(path)
+        .args(["-map", "0:v:0?", "-vsync", "passthrough", "-f", "framecrc", "-"])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines.lines().filter(|line| !line.starts_with('#')).count() as u64
 }
 
 /// Seconds of sound that ffmpeg decodes from the first track.

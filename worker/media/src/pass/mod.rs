@@ -267,6 +267,11 @@ impl Graph<'_> {
     }
 
     fn window(&self, clip: Clip, delay: Duration) -> Window {
+        // An edit list may end before its media does.
+        let end = clip
+            .end
+            .or(self.order.facts.promised_duration.filter(|_| self.order.facts.edit_list_inside));
+        let clip = Clip { end, ..clip };
         Window {
             clip,
             base: self.range.start,
