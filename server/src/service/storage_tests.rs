@@ -10,7 +10,7 @@ use crate::{
     app::App,
     config::Config,
     storage::embedded::{self, LocalKeys},
-    store::Store,
+    store::{Store, testing::own_postgres_schema},
 };
 
 const MIB: usize = 1 << 20;
@@ -42,6 +42,8 @@ impl Fixture {
             ("MPS_LOCAL_STORE__LISTEN", "127.0.0.1:0"),
         ];
         all.extend_from_slice(environment);
+        let database_url = own_postgres_schema().await;
+        all.extend(database_url.iter().map(|url| ("MPS_DATABASE_URL", url.as_str())));
         let mut config = Config::of(&all).unwrap();
         let (listener, address) = embedded::bind(&config.local_store).await.unwrap();
         config.local_store.listen = address;
@@ -55,7 +57,7 @@ impl Fixture {
         Self { app, folder, serving }
     }
 
-    /// Everything that the database keeps on disk.
+    /// Everything that SQLite keeps on disk; nothing on Postgres.
     pub fn database_bytes(&self) -> Vec<u8> {
         let file = |name: &str| std::fs::read(self.folder.path().join(name)).unwrap_or_default();
         [file("mps.db"), file("mps.db-wal")].concat()

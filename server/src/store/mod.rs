@@ -13,6 +13,8 @@ pub mod sessions;
 pub mod storages;
 pub mod sweep;
 pub mod tasks;
+#[cfg(test)]
+pub mod testing;
 pub mod units;
 pub mod uploads;
 pub mod workers;

@@ -25,6 +25,7 @@ use crate::{
     store::{
         Store,
         tasks::{self, TaskRow},
+        testing,
     },
 };
 
@@ -47,7 +48,7 @@ impl Fixture {
             ("MPS_REDIS_URL", redis_url.as_str()),
         ];
         all.extend_from_slice(environment);
-        let database_url = own_postgres_schema().await;
+        let database_url = testing::own_postgres_schema().await;
         all.extend(database_url.iter().map(|url| ("MPS_DATABASE_URL", url.as_str())));
         let config = Config::of(&all).unwrap();
         let store = Store::connect(config.database_url.expose(), 2).await.unwrap();
@@ -148,17 +149,6 @@ impl Drop for Fixture {
             let _ = redis.wait();
         }
     }
-}
-
-/// With MPS_TEST_DATABASE_URL the suite runs on that Postgres instead of SQLite, each test in a schema of its own.
-async fn own_postgres_schema() -> Option<String> {
-    use sea_orm::ConnectionTrait;
-    let url = std::env::var("MPS_TEST_DATABASE_URL").ok()?;
-    let schema = format!("watch_{}", name::new_id());
-    let store = Store::connect(&url, 2).await.unwrap();
-    let statement = format!("CREATE SCHEMA {schema}");
-    store.writer().execute_unprepared(&statement).await.unwrap();
-    Some(format!("{url}?options=-csearch_path%3D{schema}"))
 }
 
 async fn spawn_redis(socket: PathBuf) -> Child {
