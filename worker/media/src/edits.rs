@@ -43,46 +43,66 @@ pub fn strip(path: &Path) -> io::Result<Starts> {
             file.write_all(b"free")?;
         }
     }
-    lengthen_movie(&mut file, index.start + index.header, &body)?;
+    if starts != Starts::default() {
+        lengthen(&mut file, index.start + index.header, &body)?;
+    }
     file.sync_data()?;
     Ok(starts)
 }
 
-/// Without its edit lists the film lasts as long as its longest track; the demuxer stops where the movie header says.
-fn lengthen_movie(file: &mut File, body_at: u64, body: &[u8]) -> io::Result<()> {
-    let Some(header) = children(body).find(|found| &found.kind == b"mvhd") else {
+/// Reordered pictures are shown later than the track's duration says.
+const REORDERING: Duration = Duration::from_secs(1);
+
+/// The demuxer stops at the durations of movie and track, which edit lists and reordering make too short.
+fn lengthen(file: &mut File, index_body_at: u64, body: &[u8]) -> io::Result<()> {
+    let mut longest = Duration::ZERO;
+    for track in children(body).filter(|found| &found.kind == b"trak") {
+        let Some(media) = children(track.body).find(|found| &found.kind == b"mdia") else {
+            continue;
+        };
+        let Some(header) = children(media.body).find(|found| &found.kind == b"mdhd") else {
+            continue;
+        };
+        let whole = media_duration(header.body).unwrap_or_default() + REORDERING;
+        longest = longest.max(whole);
+        set_duration(
+            file,
+            index_body_at + (track.offset + media.offset + header.offset) as u64,
+            header.body,
+            whole,
+        )?;
+    }
+    match children(body).find(|found| &found.kind == b"mvhd") {
+        Some(header) => set_duration(file, index_body_at + header.offset as u64, header.body, longest),
+        None => Ok(()),
+    }
+}
+
+/// Writes the duration of an mvhd or mdhd, which stand alike.
+fn set_duration(file: &mut File, body_at: u64, header: &[u8], duration: Duration) -> io::Result<()> {
+    let is_wide = header.first() == Some(&1);
+    let Some(timescale) = be32(header, if is_wide { 20 } else { 12 }) else {
         return Ok(());
     };
-    let wide = header.body.first() == Some(&1);
-    let (scale_at, length_at) = if wide { (20, 24) } else { (12, 16) };
-    let (Some(scale), Some(seconds)) = (be32(header.body, scale_at), longest_track(body)) else {
-        return Ok(());
+    let ticks = duration.as_secs_f64() * f64::from(timescale);
+    let (at, bytes) = if is_wide {
+        (24, (ticks as u64).to_be_bytes().to_vec())
+    } else {
+        (16, (ticks as u32).to_be_bytes().to_vec())
     };
-    let length = (seconds * f64::from(scale)).ceil() as u64;
-    let bytes = match u32::try_from(length) {
-        Ok(short) if !wide => short.to_be_bytes().to_vec(),
-        Err(_) if !wide => u32::MAX.to_be_bytes().to_vec(),
-        _ => length.to_be_bytes().to_vec(),
-    };
-    if header.body.len() < length_at + bytes.len() {
+    if header.len() < at + bytes.len() {
         return Ok(());
     }
-    file.seek(SeekFrom::Start(body_at + (header.offset + length_at) as u64))?;
+    file.seek(SeekFrom::Start(body_at + at as u64))?;
     file.write_all(&bytes)
 }
 
-fn longest_track(movie: &[u8]) -> Option<f64> {
-    let tracks = children(movie).filter(|found| &found.kind == b"trak");
-    tracks
-        .filter_map(|track| media_seconds(child(child(track.body, b"mdia")?, b"mdhd")?))
-        .reduce(f64::max)
-}
-
-fn media_seconds(header: &[u8]) -> Option<f64> {
-    let wide = header.first() == Some(&1);
-    let scale = be32(header, if wide { 20 } else { 12 })?;
-    let length = if wide { be64(header, 24)? } else { u64::from(be32(header, 16)?) };
-    (scale > 0).then(|| length as f64 / f64::from(scale))
+fn media_duration(header: &[u8]) -> Option<Duration> {
+    let (timescale, ticks) = match header.first() {
+        Some(1) => (be32(header, 20)?, be64(header, 24)?),
+        _ => (be32(header, 12)?, u64::from(be32(header, 16)?)),
+    };
+    (timescale > 0).then(|| Duration::from_secs_f64(ticks as f64 / f64::from(timescale)))
 }
 
 fn handler<'a>(track: &Child<'a>) -> Option<&'a [u8; 4]> {

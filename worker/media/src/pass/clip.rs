@@ -67,10 +67,37 @@ impl Window {
         self.rebase(branch);
     }
 
-    fn rebase(&self, branch: &gst::Pad) {
-        let shift = self.clip.start.saturating_sub(self.base) + self.delay;
-        branch.set_offset(-i64::try_from(shift.as_nanos()).unwrap_or(0));
+    /// Running time of the branch begins with the clip: its segment is replaced, so that what stands before it has negative time.
+    pub fn rebase(&self, branch: &gst::Pad) {
+        let (start, end) = (
+            clock(self.clip.start + self.delay),
+            self.clip.end.map(|end| clock(end + self.delay)),
+        );
+        branch.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
+                return gst::PadProbeReturn::Ok;
+            };
+            if let Some(replacement) = clipped_segment(event, start, end) {
+                *event = replacement;
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
+}
+
+/// A segment event that begins at a media time; `None` for other events.
+fn clipped_segment(event: &gst::Event, start: gst::ClockTime, end: Option<gst::ClockTime>) -> Option<gst::Event> {
+    let gst::EventView::Segment(segment) = event.view() else {
+        return None;
+    };
+    let old = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    // Media time and stamps run at one pace; the start may lie outside the old segment.
+    let begin = old.start()? + start.saturating_sub(old.time()?);
+    let mut new = gst::FormattedSegment::<gst::ClockTime>::new();
+    new.set_start(begin);
+    new.set_time(gst::ClockTime::ZERO);
+    new.set_stop(end.map(|end| begin + end.saturating_sub(start)).or(old.stop()));
+    Some(gst::event::Segment::builder(&new).seqnum(event.seqnum()).build())
 }
 
 /// Media time of a buffer: its stamp seen through the segment, which edit lists and B-frames shift.

@@ -131,6 +131,5 @@ fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
         }
         gst::PadProbeReturn::Ok
     });
-    let shift = window.clip.start.saturating_sub(window.base) + window.delay;
-    branch.set_offset(-i64::try_from(shift.as_nanos()).unwrap_or(0));
+    window.rebase(branch);
 }
