@@ -1,6 +1,12 @@
 //! mps-client: authentication, uploads and downloads, waiting, and watching that resumes by itself.
 
-use std::path::Path;
+mod error;
+mod retry;
+mod transfer;
+mod wait;
+mod watch;
+
+use std::time::Duration;
 
 use mps_proto::v1::{
     access_service_client::AccessServiceClient, storage_service_client::StorageServiceClient, system_service_client::SystemServiceClient,
@@ -9,29 +15,27 @@ use mps_proto::v1::{
 use tonic::{
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
-/// Why a call of this library failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("{0} is no address of a server: write http://host:port")]
-    Address(String),
-    #[error("the key has characters that a header cannot carry")]
-    Key,
-    #[error("{}", .0.message())]
-    Call(#[from] tonic::Status),
-    #[error("{0}")]
-    Transfer(String),
-}
+pub use error::{ClientError, describe, describe_rpc};
+pub use watch::{WatchEvent, WatchOptions};
 
-/// Adds the key to each call.
+/// Largest answer that is taken; a page of a list is cut at 3 MiB, a task may be larger.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Adds the key to each call; without a key it adds nothing.
 #[derive(Clone)]
-pub struct WithKey(MetadataValue<Ascii>);
+pub struct WithKey(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for WithKey {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
         Ok(request)
     }
 }
@@ -44,16 +48,26 @@ pub type Authorized = InterceptedService<Channel, WithKey>;
 pub struct Client {
     channel: Channel,
     key: WithKey,
+    /// For presigned URLs; never carries the key.
+    http: reqwest::Client,
+}
+
+macro_rules! service {
+    ($name:ident, $client:ident) => {
+        pub fn $name(&self) -> $client<Authorized> {
+            $client::new(self.authorized()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        }
+    };
 }
 
 impl Client {
-    /// Connects lazily: the first call says whether the server answers.
+    /// Connects lazily: the first call says whether the server answers. `https://` addresses are checked against the system's
+    /// certificates.
     pub async fn connect(address: &str, key: &str) -> Result<Self, ClientError> {
-        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| ClientError::Address(address.to_owned()))?;
-        let value = format!("Bearer {key}").parse().map_err(|_| ClientError::Key)?;
         Ok(Self {
-            channel: endpoint.connect_lazy(),
-            key: WithKey(value),
+            channel: endpoint(address)?.connect_lazy(),
+            key: WithKey(bearer(key)?),
+            http: transfer::http_client()?,
         })
     }
 
@@ -61,33 +75,55 @@ impl Client {
         InterceptedService::new(self.channel.clone(), self.key.clone())
     }
 
-    pub fn tasks(&self) -> TaskServiceClient<Authorized> {
-        TaskServiceClient::new(self.authorized())
-    }
+    service!(tasks, TaskServiceClient);
+    service!(templates, TemplateServiceClient);
+    service!(storages, StorageServiceClient);
+    service!(system, SystemServiceClient);
+    service!(access, AccessServiceClient);
+}
 
-    pub fn templates(&self) -> TemplateServiceClient<Authorized> {
-        TemplateServiceClient::new(self.authorized())
+fn endpoint(address: &str) -> Result<Endpoint, ClientError> {
+    let wrong = || ClientError::Address(address.to_owned());
+    let is_https = address.starts_with("https://");
+    if !is_https && !address.starts_with("http://") {
+        return Err(wrong());
     }
-
-    pub fn storages(&self) -> StorageServiceClient<Authorized> {
-        StorageServiceClient::new(self.authorized())
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|_| wrong())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEP_ALIVE_INTERVAL))
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    if !is_https {
+        return Ok(endpoint);
     }
+    let tls = ClientTlsConfig::new().with_native_roots();
+    endpoint.tls_config(tls).map_err(|error| ClientError::Tls(error.to_string()))
+}
 
-    pub fn system(&self) -> SystemServiceClient<Authorized> {
-        SystemServiceClient::new(self.authorized())
+fn bearer(key: &str) -> Result<Option<MetadataValue<Ascii>>, ClientError> {
+    if key.is_empty() {
+        return Ok(None);
     }
+    let mut value: MetadataValue<Ascii> = format!("Bearer {key}").parse().map_err(|_| ClientError::Key)?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
 
-    pub fn access(&self) -> AccessServiceClient<Authorized> {
-        AccessServiceClient::new(self.authorized())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Uploads a file; `progress` gets the bytes sent so far.
-    pub async fn upload_file(&self, _storage: &str, _key: &str, _path: &Path, _progress: impl Fn(u64)) -> Result<(), ClientError> {
-        Err(ClientError::Transfer("upload is not there".into()))
-    }
-
-    /// Downloads an object; `progress` gets the bytes received so far.
-    pub async fn download(&self, _storage: &str, _key: &str, _path: &Path, _progress: impl Fn(u64)) -> Result<(), ClientError> {
-        Err(ClientError::Transfer("download is not there".into()))
+    #[tokio::test]
+    async fn addresses_and_keys_are_checked_before_any_call() {
+        for address in ["", "localhost:1", "ftp://h", "http://", "http://a b"] {
+            assert!(
+                matches!(Client::connect(address, "k").await, Err(ClientError::Address(_))),
+                "{address:?}"
+            );
+        }
+        assert!(matches!(Client::connect("http://localhost:1", "a\nb").await, Err(ClientError::Key)));
+        assert!(Client::connect("http://localhost:1", "").await.is_ok());
     }
 }
