@@ -35,7 +35,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 
 fn times(config: &Config, problems: &mut Problems) {
     problems.within("lease_ttl", config.lease_ttl, 1, 600);
-    problems.within("commit_ttl", config.commit_ttl, 5, 600);
+    problems.within("commit_ttl", config.commit_ttl, 1, 600);
     problems.within("request_timeout", config.request_timeout, 1, 600);
     problems.within("shutdown_grace", config.shutdown_grace, 0, 600);
     problems.within("watch_heartbeat", config.watch_heartbeat, 5, 60);

@@ -4,7 +4,7 @@ use sea_orm::DbErr;
 
 use crate::{
     error::ApiError,
-    storage::{StorageError, StorageErrorKind},
+    storage::StorageError,
     store::{
         Store,
         leases::{self, Token, UnitRow},
@@ -26,14 +26,7 @@ pub enum UnitError {
 
 impl From<StorageError> for UnitError {
     fn from(error: StorageError) -> Self {
-        use mps_proto::v1::ErrorReason;
-        let (code, reason) = match error.kind {
-            StorageErrorKind::Unavailable => (tonic::Code::Unavailable, ErrorReason::StorageUnavailable),
-            StorageErrorKind::Forbidden => (tonic::Code::PermissionDenied, ErrorReason::StoragePermission),
-            StorageErrorKind::NotFound => (tonic::Code::NotFound, ErrorReason::NotFound),
-            _ => (tonic::Code::Aborted, ErrorReason::StorageUnavailable),
-        };
-        Self::Api(ApiError::new(code, reason, error.message))
+        Self::Api(error.into())
     }
 }
 

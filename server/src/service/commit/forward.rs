@@ -49,11 +49,7 @@ pub enum CommitEnd {
 pub async fn roll_forward(app: App, token: Token) -> CommitEnd {
     let mut pause = Duration::from_millis(250);
     loop {
-        let end = tokio::select! {
-            end = run(&app, &token) => end,
-            () = keep_hold(&app, &token) => Ok(CommitEnd::Lost),
-        };
-        match end {
+        match run(&app, &token).await {
             Ok(end) => return end,
             Err(error) => tracing::warn!(%error, unit.id = %token.unit_id, "commit is tried again"),
         }
@@ -66,7 +62,7 @@ pub async fn roll_forward(app: App, token: Token) -> CommitEnd {
     }
 }
 
-/// Holds the commit while the work goes on; returns when another server has it, or when it is over.
+/// Holds the commit while uploads are completed; returns when another server has it, or when it is over.
 async fn keep_hold(app: &App, token: &Token) {
     loop {
         tokio::time::sleep(app.config.commit_ttl / 3).await;
@@ -99,7 +95,10 @@ async fn run(app: &App, token: &Token) -> Result<CommitEnd, UnitError> {
     let refuse = tasks::get(&app.store, &unit.project, &unit.task_id)
         .await?
         .is_some_and(|task| task.task.on_conflict() == OnConflict::Refuse);
-    let fates = complete_all(app, token, &request, refuse).await?;
+    let fates = tokio::select! {
+        fates = complete_all(app, token, &request, refuse) => fates?,
+        () = keep_hold(app, token) => return Ok(CommitEnd::Lost),
+    };
     let mut refused = Vec::new();
     for (output_id, fate) in fates {
         match fate {
