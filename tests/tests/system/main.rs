@@ -5,6 +5,7 @@ mod command_line;
 mod commit_edges;
 mod fairness;
 mod faults;
+mod foreign_s3;
 mod happy;
 mod many_watchers;
 mod readme;
