@@ -1,1 +1,123 @@
-//! DeleteTask.
+//! DeleteTask: an ended task, and by wish its published objects where they are still its own.
+
+use mps_proto::{
+    name::full,
+    v1::{DeleteTaskRequest, DeleteTaskResponse, ErrorReason, StorageObject},
+};
+use tonic::Code;
+
+use super::idempotency::Replay;
+use crate::{
+    app::App,
+    error::ApiError,
+    storage::{Need, StorageError},
+    store::{
+        outputs::{self, OutputRow},
+        tasks::{self, TaskRow},
+        units,
+    },
+};
+
+/// Metadata by which an object says which attempt wrote it.
+const WRITER: &str = "mps-upload";
+
+/// Deletes a task.
+pub async fn delete_task(app: &App, project: &str, id: &str, request: &DeleteTaskRequest) -> Result<DeleteTaskResponse, ApiError> {
+    let replay = Replay::of(project, "DeleteTask", &request.request_id, request)?;
+    if let Some(replay) = &replay
+        && let Some(first) = replay.first_answer::<DeleteTaskResponse>(app).await?
+    {
+        return Ok(first);
+    }
+    let Some(row) = tasks::get(&app.store, project, id).await? else {
+        return Err(ApiError::not_found(format!("tasks/{id}")));
+    };
+    refuse_open(&row)?;
+    let mut response = DeleteTaskResponse::default();
+    if request.delete_outputs {
+        let deleted = delete_outputs(app, &row, &mut response).await;
+        if deleted.is_err() {
+            outputs::release_all(&app.store, app.store.writer(), id).await?;
+        }
+        deleted?;
+    }
+    forget(app, id, &response, replay).await?;
+    app.nudge.committed();
+    Ok(response)
+}
+
+fn refuse_open(row: &TaskRow) -> Result<(), ApiError> {
+    if row.ended() {
+        return Ok(());
+    }
+    Err(ApiError::wrong_state(format!("tasks/{} is {}", row.id, row.state.as_str_name()))
+        .hint("cancel it, and delete it when it has ended"))
+}
+
+async fn delete_outputs(app: &App, row: &TaskRow, response: &mut DeleteTaskResponse) -> Result<(), ApiError> {
+    for output in outputs::published_of_task(&app.store, &row.id).await? {
+        let object = StorageObject {
+            storage: full(&row.project, "storages", &output.storage_id),
+            key: output.object_key.clone(),
+        };
+        if response.deleted_outputs.contains(&object) || response.kept_outputs.contains(&object) {
+            continue;
+        }
+        match delete_own(app, &output).await? {
+            true => response.deleted_outputs.push(object),
+            false => response.kept_outputs.push(object),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the object unless another attempt has written it since. Its key is held meanwhile, so that nobody writes it between look and deletion.
+async fn delete_own(app: &App, output: &OutputRow) -> Result<bool, ApiError> {
+    if !outputs::hold(&app.store, &output.id).await? {
+        return Ok(false);
+    }
+    let bucket = app
+        .storages
+        .open(&output.project, &output.storage_id)
+        .await
+        .map_err(|error| refused(&error))?;
+    if !bucket.permits(Need::Write) {
+        return Ok(false);
+    }
+    let writer = format!("{}/{}/{}", output.unit_id, output.attempt, output.id);
+    match bucket.head(&output.object_key).await.map_err(|error| refused(&error))? {
+        None => Ok(true),
+        Some(head) if head.metadata.get(WRITER) == Some(&writer) => {
+            bucket.delete(&output.object_key).await.map_err(|error| refused(&error))?;
+            Ok(true)
+        }
+        Some(_) => Ok(false),
+    }
+}
+
+fn refused(error: &StorageError) -> ApiError {
+    ApiError::new(
+        Code::Unavailable,
+        ErrorReason::StorageUnavailable,
+        format!("outputs could not be deleted: {}", error.message),
+    )
+    .hint("the task is still there: try again, or leave delete_outputs out")
+}
+
+async fn forget(app: &App, id: &str, response: &DeleteTaskResponse, replay: Option<Replay>) -> Result<(), ApiError> {
+    let txn = app.store.begin().await?;
+    let Some(row) = tasks::lock(&app.store, &txn, id).await? else {
+        return Err(ApiError::not_found(format!("tasks/{id}")));
+    };
+    // It may have been restarted while its objects were looked at.
+    refuse_open(&row)?;
+    units::delete_of_task(&app.store, &txn, id).await?;
+    outputs::delete_of_task(&app.store, &txn, id).await?;
+    tasks::announce(&app.store, &txn, &row).await?;
+    tasks::delete(&app.store, &txn, id).await?;
+    if let Some(replay) = &replay {
+        replay.keep(app, &txn, response).await?;
+    }
+    txn.commit().await?;
+    Ok(())
+}

@@ -6,8 +6,10 @@ pub mod leases;
 pub mod migration;
 pub mod outbox;
 pub mod outputs;
+pub mod probes;
 pub mod projects;
 pub mod requests;
+mod rows;
 mod schema;
 pub mod sessions;
 pub mod storages;
@@ -19,7 +21,11 @@ pub mod units;
 pub mod uploads;
 pub mod workers;
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
@@ -32,6 +38,8 @@ pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     backend: DbBackend,
+    /// Requirement sets that are known to stand in their table: few, and never removed.
+    known_requirements: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Store {
@@ -44,6 +52,7 @@ impl Store {
                 writer,
                 reader,
                 backend: DbBackend::Sqlite,
+                known_requirements: Arc::default(),
             });
         }
         let mut options = ConnectOptions::new(url);
@@ -57,6 +66,7 @@ impl Store {
             reader: writer.clone(),
             writer,
             backend: DbBackend::Postgres,
+            known_requirements: Arc::default(),
         })
     }
 

@@ -1,8 +1,14 @@
 //! SQL of outputs: reserved with the task, published by commits (`service::commit`), dropped or deleted.
 
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 
-use super::Store;
+use super::{Store, rows};
+use crate::service::states::OutputState;
+
+const COLUMNS: &str = "id, task_id, run, node_key, number, project_id, storage_id, bucket_ref, object_key, content_type, state, unit_id, \
+    attempt, size_bytes, sha256, publish_ms";
+/// Keys that one statement asks for.
+const KEYS_PER_STATEMENT: usize = 500;
 
 /// An output to be made; it reserves its key while its task is open.
 #[derive(Debug, Clone)]
@@ -44,6 +50,29 @@ pub struct OutputRow {
     pub publish_ms: Option<i64>,
 }
 
+impl OutputRow {
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.try_get("", "id")?,
+            task_id: row.try_get("", "task_id")?,
+            run: row.try_get("", "run")?,
+            node_key: row.try_get("", "node_key")?,
+            number: row.try_get("", "number")?,
+            project: row.try_get("", "project_id")?,
+            storage_id: row.try_get("", "storage_id")?,
+            bucket_ref: row.try_get("", "bucket_ref")?,
+            object_key: row.try_get("", "object_key")?,
+            content_type: row.try_get("", "content_type")?,
+            state: row.try_get("", "state")?,
+            unit_id: row.try_get("", "unit_id")?,
+            attempt: row.try_get("", "attempt")?,
+            size_bytes: row.try_get("", "size_bytes")?,
+            sha256: row.try_get("", "sha256")?,
+            publish_ms: row.try_get("", "publish_ms")?,
+        })
+    }
+}
+
 /// Why outputs could not be reserved.
 #[derive(Debug)]
 pub enum ReserveError {
@@ -55,17 +84,134 @@ pub enum ReserveError {
     Db(DbErr),
 }
 
-/// Reserves keys for an open task.
-pub async fn reserve(_store: &Store, _txn: &DatabaseTransaction, _outputs: &[NewOutput]) -> Result<(), ReserveError> {
-    Ok(())
+impl From<DbErr> for ReserveError {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error)
+    }
+}
+
+/// Reserves keys for open tasks. The transaction must be rolled back when a key is taken.
+pub async fn reserve(store: &Store, txn: &DatabaseTransaction, outputs: &[NewOutput]) -> Result<(), ReserveError> {
+    // one order for all, so that two tasks that want the same keys wait for each other instead of locking up
+    let mut ordered: Vec<&NewOutput> = outputs.iter().collect();
+    ordered.sort_by(|a, b| (&a.bucket_ref, &a.object_key).cmp(&(&b.bucket_ref, &b.object_key)));
+    let into = "INSERT INTO outputs (id, task_id, run, node_key, number, project_id, storage_id, bucket_ref, object_key, content_type, \
+        unit_id, reserved, state, attempt)";
+    let values = ordered.iter().map(|output| values_of(output)).collect();
+    let tail = "ON CONFLICT (bucket_ref, object_key) WHERE reserved = 1 DO NOTHING";
+    let written = rows::insert(store, txn, into, values, ", 1, 0, 0", tail).await?;
+    if written == outputs.len() as u64 {
+        return Ok(());
+    }
+    let own: Vec<&str> = outputs.iter().map(|output| output.id.as_str()).collect();
+    match holder(store, txn, outputs)
+        .await?
+        .into_iter()
+        .find(|(id, ..)| !own.contains(&id.as_str()))
+    {
+        Some((_, object_key, task_id)) => Err(ReserveError::Taken { object_key, task_id }),
+        None => Err(ReserveError::Db(DbErr::Custom("outputs of one task have the same key".into()))),
+    }
+}
+
+fn values_of(output: &NewOutput) -> Vec<Value> {
+    vec![
+        output.id.as_str().into(),
+        output.task_id.as_str().into(),
+        output.run.into(),
+        output.node_key.as_str().into(),
+        output.number.into(),
+        output.project.as_str().into(),
+        output.storage_id.as_str().into(),
+        output.bucket_ref.as_str().into(),
+        output.object_key.as_str().into(),
+        output.content_type.as_str().into(),
+        output.unit_id.as_str().into(),
+    ]
+}
+
+/// Reservations of the keys of these outputs: id, key and task.
+pub async fn holder(
+    store: &Store,
+    connection: &impl ConnectionTrait,
+    outputs: &[NewOutput],
+) -> Result<Vec<(String, String, String)>, DbErr> {
+    let mut found = Vec::new();
+    for chunk in outputs.chunks(KEYS_PER_STATEMENT) {
+        let mut values: Vec<Value> = Vec::new();
+        let keys: Vec<String> = chunk
+            .iter()
+            .map(|output| {
+                values.push(output.bucket_ref.as_str().into());
+                values.push(output.object_key.as_str().into());
+                format!("(bucket_ref = ${} AND object_key = ${})", values.len() - 1, values.len())
+            })
+            .collect();
+        let text = format!(
+            "SELECT id, object_key, task_id FROM outputs WHERE reserved = 1 AND ({})",
+            keys.join(" OR ")
+        );
+        for row in connection.query_all_raw(store.sql(&text, values)).await? {
+            found.push((row.try_get("", "id")?, row.try_get("", "object_key")?, row.try_get("", "task_id")?));
+        }
+    }
+    Ok(found)
 }
 
 /// Outputs of a unit in order of node and number.
-pub async fn of_unit(_store: &Store, _txn: &DatabaseTransaction, _unit_id: &str) -> Result<Vec<OutputRow>, DbErr> {
-    Ok(Vec::new())
+pub async fn of_unit(store: &Store, txn: &DatabaseTransaction, unit_id: &str) -> Result<Vec<OutputRow>, DbErr> {
+    let text = format!("SELECT {COLUMNS} FROM outputs WHERE unit_id = $1 ORDER BY node_key, number");
+    let rows = txn.query_all_raw(store.sql(&text, [unit_id.into()])).await?;
+    rows.iter().map(OutputRow::read).collect()
+}
+
+/// Outputs of a task that were published once, of all runs, newest first.
+pub async fn published_of_task(store: &Store, task_id: &str) -> Result<Vec<OutputRow>, DbErr> {
+    let text =
+        format!("SELECT {COLUMNS} FROM outputs WHERE task_id = $1 AND publish_ms IS NOT NULL AND state IN (1, 2) ORDER BY run DESC, id");
+    let rows = store.reader().query_all_raw(store.sql(&text, [task_id.into()])).await?;
+    rows.iter().map(OutputRow::read).collect()
 }
 
 /// Gives reserved outputs of a split unit to the unit that replaces it.
-pub async fn hand_over(_store: &Store, _txn: &DatabaseTransaction, _from_unit: &str, _node_key: &str, _to_unit: &str) -> Result<(), DbErr> {
+pub async fn hand_over(store: &Store, txn: &DatabaseTransaction, from_unit: &str, node_key: &str, to_unit: &str) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET unit_id = $3 WHERE unit_id = $1 AND node_key = $2 AND state = 0";
+    txn.execute_raw(store.sql(text, [from_unit.into(), node_key.into(), to_unit.into()]))
+        .await?;
+    Ok(())
+}
+
+/// Gives back what a cancelled unit would have written.
+pub async fn drop_reserved(store: &Store, txn: &DatabaseTransaction, unit_ids: &[String]) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET reserved = 0, state = $2 WHERE unit_id = $1 AND state = 0";
+    for unit_id in unit_ids {
+        let values = [unit_id.as_str().into(), (OutputState::Dropped as i32).into()];
+        txn.execute_raw(store.sql(text, values)).await?;
+    }
+    Ok(())
+}
+
+/// Keeps others from writing the key of a published output while its object is looked at and deleted; `false`: an open task will
+/// write it. Deleting the row, or `release_all`, ends it.
+pub async fn hold(store: &Store, output_id: &str) -> Result<bool, DbErr> {
+    let text = "UPDATE outputs SET reserved = 1 WHERE id = $1";
+    match store.writer().execute_raw(store.sql(text, [output_id.into()])).await {
+        Ok(done) => Ok(done.rows_affected() > 0),
+        Err(error) if super::is_unique_violation(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends every reservation of a task.
+pub async fn release_all(store: &Store, connection: &impl ConnectionTrait, task_id: &str) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET reserved = 0 WHERE task_id = $1 AND reserved = 1";
+    connection.execute_raw(store.sql(text, [task_id.into()])).await?;
+    Ok(())
+}
+
+/// Deletes every row of a task.
+pub async fn delete_of_task(store: &Store, txn: &DatabaseTransaction, task_id: &str) -> Result<(), DbErr> {
+    txn.execute_raw(store.sql("DELETE FROM outputs WHERE task_id = $1", [task_id.into()]))
+        .await?;
     Ok(())
 }

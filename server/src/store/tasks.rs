@@ -147,6 +147,12 @@ pub async fn announce(store: &Store, txn: &DatabaseTransaction, row: &TaskRow) -
     Ok(())
 }
 
+/// Deletes a task's row.
+pub async fn delete(store: &Store, txn: &DatabaseTransaction, id: &str) -> Result<(), DbErr> {
+    txn.execute_raw(store.sql("DELETE FROM tasks WHERE id = $1", [id.into()])).await?;
+    Ok(())
+}
+
 /// A task of a project.
 pub async fn get(store: &Store, project: &str, id: &str) -> Result<Option<TaskRow>, DbErr> {
     let text = format!("SELECT {COLUMNS} FROM tasks WHERE id = $1 AND project_id = $2");
