@@ -2,11 +2,14 @@
 //!
 //! `s3s` speaks the protocol and checks signatures; `folder` keeps objects as plain files. Requests pass CORS, then the path guard.
 
+mod body;
 mod checksum;
 mod folder;
 mod guard;
 mod list;
+mod pages;
 mod s3;
+mod uploads;
 
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -31,6 +34,9 @@ const SHUTDOWN: Duration = Duration::from_secs(10);
 /// A client must send its headers within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+/// An upload to which no part came for so long is dropped; URLs of its parts have ended long before.
+const FORGET_UPLOADS: Duration = Duration::from_secs(3 * 24 * 3600);
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Connections at a time; more wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 4096;
 
@@ -77,6 +83,8 @@ pub async fn serve(listener: TcpListener, config: Arc<Config>, keys: LocalKeys, 
     let folder = tokio::task::spawn_blocking(move || Folder::open(&root, LOCAL_BUCKET))
         .await
         .map_err(io::Error::other)??;
+    let folder = Arc::new(folder);
+    let _sweeper = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(sweep(Arc::clone(&folder))));
     let mut builder = S3ServiceBuilder::new(s3::FolderStore::new(folder));
     builder.set_auth(SimpleAuth::from_single(keys.access_key_id, keys.secret_access_key));
     let guarded = guard::Guard::new(builder.build());
@@ -113,6 +121,20 @@ pub async fn serve(listener: TcpListener, config: Arc<Config>, keys: LocalKeys, 
         tracing::warn!("embedded store stopped with open requests");
     }
     Ok(())
+}
+
+/// Drops uploads that clients began and left.
+async fn sweep(folder: Arc<Folder>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let folder = Arc::clone(&folder);
+        match tokio::task::spawn_blocking(move || folder.sweep_uploads(FORGET_UPLOADS)).await {
+            Ok(Ok(dropped)) if dropped > 0 => tracing::info!(dropped, "uploads that nobody completed were dropped"),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(?error, "old uploads could not be dropped"),
+            Err(error) => tracing::error!(%error, "sweep of old uploads broke"),
+        }
+    }
 }
 
 /// Browsers may use presigned URLs from the configured origins.

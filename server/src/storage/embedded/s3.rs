@@ -1,10 +1,6 @@
 //! The S3 operations over a folder. Whatever is not here answers NotImplemented.
 
-use std::{
-    io::{self, SeekFrom},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::SeekFrom, path::PathBuf, sync::Arc};
 
 use futures::StreamExt;
 use http::HeaderMap;
@@ -17,26 +13,26 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use super::{
+    body::sized,
     checksum::Digests,
-    folder::{Attributes, Folder, Opened, Upload, fault},
-    list::{Item, Listing},
+    folder::{Attributes, Folder, Opened, fault},
+    uploads::Upload,
 };
 
 const READ_BYTES: usize = 256 << 10;
 const WRITE_BYTES: usize = 1 << 20;
-const MAX_KEYS: i32 = 1000;
 const MAX_PARTS: i32 = 10_000;
 
 /// The store that `s3s` serves.
 pub struct FolderStore(Arc<Folder>);
 
 impl FolderStore {
-    pub fn new(folder: Folder) -> Self {
-        Self(Arc::new(folder))
+    pub fn new(folder: Arc<Folder>) -> Self {
+        Self(folder)
     }
 
     /// Runs a blocking call of the folder.
-    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&Folder) -> S3Result<T> + Send + 'static) -> S3Result<T> {
+    pub(super) async fn call<T: Send + 'static>(&self, work: impl FnOnce(&Folder) -> S3Result<T> + Send + 'static) -> S3Result<T> {
         let folder = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&folder)).await;
         done.map_err(|error| s3_error!(error, InternalError))?
@@ -78,11 +74,11 @@ impl Drop for Received {
     }
 }
 
-fn strong(etag: &str) -> Option<ETag> {
+pub(super) fn strong(etag: &str) -> Option<ETag> {
     Some(ETag::Strong(etag.to_owned()))
 }
 
-fn modified(stat: &std::fs::Metadata) -> Option<Timestamp> {
+pub(super) fn modified(stat: &std::fs::Metadata) -> Option<Timestamp> {
     stat.modified().ok().map(Timestamp::from)
 }
 
@@ -436,110 +432,5 @@ impl S3 for FolderStore {
             uploads: Some(found.into_iter().map(upload).collect()),
             ..Default::default()
         }))
-    }
-}
-
-/// A page of a listing as it goes out.
-struct Page {
-    objects: Vec<dto::Object>,
-    folders: Vec<dto::CommonPrefix>,
-    next: Option<String>,
-}
-
-impl FolderStore {
-    async fn list(&self, input: &dto::ListObjectsV2Input) -> S3Result<Page> {
-        let by_folder = match input.delimiter.as_deref() {
-            None | Some("") => false,
-            Some("/") => true,
-            Some(_) => return Err(s3_error!(NotImplemented, "the delimiter can only be /")),
-        };
-        let size = usize::try_from(input.max_keys.unwrap_or(MAX_KEYS).clamp(0, MAX_KEYS)).unwrap_or_default();
-        let after = input
-            .continuation_token
-            .clone()
-            .or_else(|| input.start_after.clone())
-            .unwrap_or_default();
-        let (bucket, prefix) = (input.bucket.clone(), input.prefix.clone().unwrap_or_default());
-        // The prefix becomes a path.
-        if prefix.split('/').any(|segment| matches!(segment, "." | "..")) || prefix.starts_with('/') || prefix.contains("//") {
-            return Err(s3_error!(InvalidArgument, "the prefix has an empty segment or a dot segment"));
-        }
-        self.call(move |folder| page(folder, &bucket, &prefix, &after, by_folder, size))
-            .await
-    }
-}
-
-fn page(folder: &Folder, bucket: &str, prefix: &str, after: &str, by_folder: bool, size: usize) -> S3Result<Page> {
-    let path = folder.bucket(bucket)?;
-    let listing = Listing {
-        prefix,
-        after,
-        by_folder,
-        limit: size + 1,
-        is_marked: &|key| folder.is_marked(bucket, key),
-    };
-    let mut items = listing.items(&path).map_err(fault)?;
-    let is_more = items.len() > size && size > 0;
-    items.truncate(size);
-    let next = items.last().filter(|_| is_more).map(|item| item.key().to_owned());
-    let mut page = Page {
-        objects: Vec::new(),
-        folders: Vec::new(),
-        next,
-    };
-    for item in items {
-        match item {
-            Item::Folder(key) => page.folders.push(dto::CommonPrefix { prefix: Some(key) }),
-            Item::Marker(key) => page.objects.push(dto::Object {
-                key: Some(key),
-                size: Some(0),
-                ..Default::default()
-            }),
-            Item::Object(key) => {
-                // Gone since the walk: not there to list.
-                let Ok(stat) = std::fs::metadata(path.join(&key)) else {
-                    continue;
-                };
-                page.objects.push(dto::Object {
-                    e_tag: strong(&folder.attributes(bucket, &key, &stat).etag),
-                    last_modified: modified(&stat),
-                    size: i64::try_from(stat.len()).ok(),
-                    key: Some(key),
-                    ..Default::default()
-                });
-            }
-        }
-    }
-    Ok(page)
-}
-
-/// A body whose length is known, so that it goes out with Content-Length and not in chunks.
-fn sized(body: impl futures::Stream<Item = io::Result<bytes::Bytes>> + Send + Sync + 'static, length: u64) -> StreamingBlob {
-    StreamingBlob::new(Sized {
-        body: Box::pin(body),
-        left: usize::try_from(length).unwrap_or(usize::MAX),
-    })
-}
-
-struct Sized<S> {
-    body: std::pin::Pin<Box<S>>,
-    left: usize,
-}
-
-impl<S: futures::Stream<Item = io::Result<bytes::Bytes>>> futures::Stream for Sized<S> {
-    type Item = Result<bytes::Bytes, Box<dyn std::error::Error + Send + Sync>>;
-
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
-        let next = std::task::ready!(self.body.as_mut().poll_next(context));
-        if let Some(Ok(bytes)) = &next {
-            self.left = self.left.saturating_sub(bytes.len());
-        }
-        std::task::Poll::Ready(next.map(|bytes| bytes.map_err(Into::into)))
-    }
-}
-
-impl<S: futures::Stream<Item = io::Result<bytes::Bytes>>> s3s::stream::ByteStream for Sized<S> {
-    fn remaining_length(&self) -> s3s::stream::RemainingLength {
-        s3s::stream::RemainingLength::new_exact(self.left)
     }
 }

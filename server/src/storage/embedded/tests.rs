@@ -376,3 +376,21 @@ async fn objects_and_open_uploads_survive_a_restart_and_half_written_files_do_no
     assert_eq!(bucket.head("b").await.unwrap().unwrap().metadata["mps-upload"], "u/1/o");
     assert!(!running.path(".tmp/half").exists());
 }
+
+#[tokio::test]
+async fn uploads_that_nobody_completes_are_dropped_once_they_are_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Folder::open(folder.path(), "mps").unwrap();
+    let upload = uploads::Upload {
+        bucket: "mps".into(),
+        key: "p/a".into(),
+        attributes: folder::Attributes::default(),
+    };
+    let id = store.create_upload(&upload).unwrap();
+    assert_eq!(store.sweep_uploads(Duration::from_secs(60)).unwrap(), 0);
+    let old = std::time::SystemTime::now() - Duration::from_secs(120);
+    let path = folder.path().join(".uploads").join(&id);
+    std::fs::File::open(path).unwrap().set_modified(old).unwrap();
+    assert_eq!(store.sweep_uploads(Duration::from_secs(60)).unwrap(), 1);
+    assert!(store.upload("mps", "p/a", &id).is_err());
+}
