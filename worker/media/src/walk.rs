@@ -204,7 +204,8 @@ impl Reader {
         };
         for tap in lock(&self.shared.taps).iter() {
             let mut track = lock(&tap.track).clone();
-            track.caps = tap.pad.current_caps();
+            // A stream may change its caps on the way: it is described as it begins.
+            track.caps = track.caps.or_else(|| tap.pad.current_caps());
             collect_tags(&tap.pad, &mut track.tags, &mut walk.tags);
             walk.tracks.push(track);
         }
@@ -268,6 +269,9 @@ fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad) -> Option<Tap> {
 }
 
 fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) {
+    if track.packets == 0 {
+        track.caps = pad.current_caps();
+    }
     track.packets += 1;
     track.bytes += buffer.size() as u64;
     if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {

@@ -112,7 +112,9 @@ fn run(corpus: &Corpus, case: &str, policy: DamagePolicy) -> Outcome {
     };
     let order_path = folder.path().join("order");
     std::fs::write(&order_path, order.encode_to_vec()).unwrap();
+    let started = Instant::now();
     carry_out(&order_path, case);
+    println!("{case}: {:.1} s", started.elapsed().as_secs_f64());
     let bytes = std::fs::read(order_path.with_extension("result")).unwrap_or_else(|_| panic!("{case}: the process gave no result"));
     let result = ChildResult::decode(bytes.as_slice()).unwrap();
     Outcome {
@@ -205,8 +207,10 @@ impl Outcome {
             self.case
         );
         let (wanted, found) = (sound_seconds(&self.input), sound_seconds(&film));
+        // The first packet of WMA only fills its decoder; ffmpeg leaves it out, GStreamer does not.
+        let slack = if self.case == "wmv" { 0.05 } else { 0.03 };
         assert!(
-            (wanted - found).abs() < 0.03,
+            (wanted - found).abs() < slack,
             "{}: {found} s of sound, the input has {wanted} s",
             self.case
         );
@@ -308,6 +312,28 @@ fn odd_pictures_come_out_right() {
 }
 
 #[test]
+fn other_makers_files_come_out_right() {
+    let corpus = Corpus::new();
+    for (case, size) in [
+        ("subtitles", "320,180"),
+        ("prores", "320,180"),
+        ("wmv", "320,180"),
+        ("opus", "320,180"),
+        ("four_four_four", "320,180"),
+        ("wide_pixels", "426,180"),
+    ] {
+        let outcome = run(&corpus, case, DamagePolicy::Warn);
+        outcome.is_right(frames_of(&outcome.input), size);
+    }
+}
+
+#[test]
+fn a_picture_that_changes_its_size_keeps_its_frames() {
+    let corpus = Corpus::new();
+    run(&corpus, "changing_size", DamagePolicy::Warn).is_right(120, "320,180");
+}
+
+#[test]
 fn interlaced_film_comes_out_progressive() {
     let corpus = Corpus::new();
     let outcome = run(&corpus, "interlaced", DamagePolicy::Warn);
@@ -321,7 +347,16 @@ fn interlaced_film_comes_out_progressive() {
 #[test]
 fn odd_sound_comes_out_right() {
     let corpus = Corpus::new();
-    for case in ["two_languages", "stream_copied"] {
+    for case in [
+        "two_languages",
+        "stream_copied",
+        "cut_short",
+        "long_sound",
+        "short_sound",
+        "late_sound",
+        "surround",
+        "tiny_sound",
+    ] {
         let outcome = run(&corpus, case, DamagePolicy::Warn);
         outcome.is_right(frames_of(&outcome.input), "320,180");
     }
@@ -363,7 +398,7 @@ fn an_animated_gif_ends() {
 #[test]
 fn still_pictures_end() {
     let corpus = Corpus::new();
-    for case in ["still_png", "still_jpg", "still_webp"] {
+    for case in ["still_png", "still_jpg", "still_webp", "still_gif"] {
         let outcome = run(&corpus, case, DamagePolicy::Warn);
         if let Some(failure) = &outcome.result.failure {
             panic!("{case}: {failure:?}");

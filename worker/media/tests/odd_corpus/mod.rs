@@ -126,6 +126,34 @@ impl Corpus {
             "flv" => self.ffmpeg("flv.flv", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} {X264}")),
             "avi" => self.ffmpeg("avi.avi", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -c:v mpeg4 -c:a libmp3lame")),
             "mp3" => self.ffmpeg("mp3.mp3", &format!("-f lavfi -i {SOUND} -c:a libmp3lame")),
+            "cut_short" => {
+                let codecs = X264.replace("-g 30", "-g 60");
+                self.ffmpeg("long.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=4 -f lavfi -i sine=440:r=48000:d=4 {codecs}"));
+                self.ffmpeg("cut_short.mp4", "-ss 0.7 -t 1.5 -i {}/long.mp4 -c copy -movflags +faststart")
+            }
+            "late_sound" => self.ffmpeg("late_sound.mp4", &format!("-f lavfi -i {PICTURE} -itsoffset 0.8 -f lavfi -i sine=440:r=48000:d=1 {X264}")),
+            "long_sound" => self.ffmpeg("long_sound.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=3 {X264}")),
+            "short_sound" => self.ffmpeg("short_sound.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=1 {X264}")),
+            "surround" => self.ffmpeg("surround.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -ac 6 -ar 44100 {X264}")),
+            "subtitles" => {
+                self.bytes("words.srt", b"1\n00:00:00,500 --> 00:00:01,000\nHello\n");
+                self.ffmpeg("subtitles.mkv", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -i {{}}/words.srt -map 0 -map 1 -map 2 {X264}"))
+            }
+            "changing_size" => {
+                let first = self.ffmpeg("first.ts", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} {X264}"));
+                let second = self.ffmpeg(
+                    "second.ts",
+                    &format!("-f lavfi -i testsrc2=s=640x360:r=30:d=2 -f lavfi -i {SOUND} {X264} -output_ts_offset 2"),
+                );
+                self.bytes("changing_size.ts", &[fs::read(first).unwrap(), fs::read(second).unwrap()].concat())
+            }
+            "still_gif" => self.ffmpeg("still.gif", "-f lavfi -i testsrc2=s=160x90 -frames:v 1"),
+            "prores" => self.ffmpeg("prores.mov", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=1 -f lavfi -i sine=440:r=48000:d=1 -c:v prores_ks -c:a pcm_s16le")),
+            "wmv" => self.ffmpeg("wmv.wmv", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -c:v wmv2 -c:a wmav2")),
+            "opus" => self.ffmpeg("opus.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30000/1001:d=2 -f lavfi -i {SOUND} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a libopus")),
+            "wide_pixels" => self.ffmpeg("wide_pixels.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=1 -vf setsar=4/3 {X264}")),
+            "four_four_four" => self.ffmpeg("four_four_four.mp4", "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
+            "tiny_sound" => self.ffmpeg("tiny_sound.mkv", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.45 {X264}")),
             other => panic!("no such case: {other}"),
         }
     }
