@@ -150,15 +150,21 @@ fn blame_truncation(failure: Failure, facts: &InputFacts) -> Failure {
 /// GStreamer ends green over a file that was cut: what came out is compared with what the header promised.
 fn shortfall(outcome: &pass::Outcome, facts: &InputFacts) -> Option<Failure> {
     let promised = facts.promised_duration.filter(|_| outcome.to_the_end)?;
-    let delivered = outcome.base + delivered(&outcome.counters);
-    let enough = promised.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK);
-    if delivered >= enough {
-        return None;
-    }
+    let counters = &outcome.counters;
+    let film = (rules::film(facts), counters.decoded.end(), "film");
+    let sound = (rules::sound(facts), counters.decoded_sound.end(), "sound");
+    let by_stream = [film, sound].into_iter().filter_map(|(stream, end, name)| {
+        let promised = Duration::try_from(stream?.duration?).ok()?;
+        (!end.is_zero()).then_some((promised, end, name))
+    });
+    let short =
+        |(promised, end, _): &(Duration, Duration, &str)| outcome.base + *end < promised.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK);
+    let whole = (promised, delivered(counters), "media");
+    let (promised, end, name) = std::iter::once(whole).chain(by_stream).find(short)?;
     Some(truncated(format!(
-        "its header promises {:.2} s and {:.2} s could be read",
+        "its header promises {:.2} s of {name} and {:.2} s could be read",
         promised.as_secs_f64(),
-        delivered.as_secs_f64()
+        (outcome.base + end).as_secs_f64()
     )))
 }
 

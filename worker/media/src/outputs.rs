@@ -38,7 +38,7 @@ pub fn check(
             key: node.key.clone(),
             files: in_order_of(node, files),
             failure: None,
-            warnings: warnings(),
+            warnings: warnings(facts),
         },
         Err(failure) => NodeResult {
             key: node.key.clone(),
@@ -48,15 +48,27 @@ pub fn check(
     }
 }
 
-fn warnings() -> Vec<mps_proto::rpc::Status> {
-    match damage::count() {
-        0 => Vec::new(),
-        count => vec![failure::warning(
+fn warnings(facts: &InputFacts) -> Vec<mps_proto::rpc::Status> {
+    let mut found = Vec::new();
+    let count = damage::count();
+    if count > 0 {
+        found.push(failure::warning(
             ErrorReason::InputDamaged,
             format!("the input is damaged in {count} places; what could be decoded was delivered"),
             &[("count", count.to_string())],
-        )],
+        ));
     }
+    if facts.left_out_tracks > 0 {
+        found.push(failure::warning(
+            ErrorReason::StreamMissing,
+            "a track that lasts less than a fifth of the input was left out",
+            &[
+                ("count", facts.left_out_tracks.to_string()),
+                ("hint", "remux the input to Matroska to keep the track".to_owned()),
+            ],
+        ));
+    }
+    found
 }
 
 fn film(job: &Transcode, folder: &Path, counters: &NodeCounters, facts: &InputFacts) -> Result<FileResult, Failure> {
@@ -110,6 +122,8 @@ fn expectation(job: &Transcode, counters: &NodeCounters, facts: &InputFacts) -> 
         Some(Audio::Copy) => rules::sound(facts).map(|stream| stream.codec.clone()),
         None => None,
     };
+    let sound = counters.audio.end();
+    expected.audio_duration = (expected.audio_codec.is_some() && !copied && !sound.is_zero()).then_some(sound);
     expected
 }
 

@@ -334,6 +334,14 @@ fn a_picture_that_changes_its_size_keeps_its_frames() {
 }
 
 #[test]
+fn a_track_that_the_demuxer_leaves_out_is_said() {
+    let corpus = Corpus::new();
+    let outcome = run(&corpus, "left_out_sound", DamagePolicy::Warn);
+    assert_eq!(frames_of(&outcome.file("film")), 60);
+    assert_eq!(outcome.warnings("film"), ["STREAM_MISSING"]);
+}
+
+#[test]
 fn interlaced_film_comes_out_progressive() {
     let corpus = Corpus::new();
     let outcome = run(&corpus, "interlaced", DamagePolicy::Warn);

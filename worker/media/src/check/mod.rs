@@ -73,10 +73,19 @@ fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo
     }
     let mut media = probe::describe(&walk, container);
     media.size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
+    let promised = probe::complete_by_index(path, &mut media)?;
     compare_streams(&media, expected)?;
     match expected.duration {
         None => check_picture(path, expected, ends)?,
-        Some(duration) => check_film(path, &mut media, &walk, expected, duration, ends)?,
+        Some(duration) => {
+            let checked = Film {
+                path,
+                walk: &walk,
+                expected,
+                promised,
+            };
+            checked.check(&mut media, duration, ends)?;
+        }
     }
     media.bitrate_bps = probe::overall_bitrate(&media);
     Ok(media)
@@ -126,37 +135,39 @@ fn check_picture(path: &Path, expected: &Expectation, ends: Instant) -> Result<(
     Ok(())
 }
 
-fn check_film(
-    path: &Path,
-    media: &mut MediaInfo,
-    walk: &Walk,
-    expected: &Expectation,
-    wanted: Duration,
-    ends: Instant,
-) -> Result<(), String> {
-    let video = track_of(walk, "video/");
-    let audio = track_of(walk, "audio/");
-    for (name, track) in [("video", video), ("audio", audio)] {
-        compare_packets(name, track)?;
+/// A finished film or sound, walked to its end.
+struct Film<'a> {
+    path: &'a Path,
+    walk: &'a Walk,
+    expected: &'a Expectation,
+    /// Duration by the file's index.
+    promised: Option<Duration>,
+}
+
+impl Film<'_> {
+    fn check(&self, media: &mut MediaInfo, wanted: Duration, ends: Instant) -> Result<(), String> {
+        let (walk, expected) = (self.walk, self.expected);
+        let (video, audio) = (track_of(walk, "video/"), track_of(walk, "audio/"));
+        compare_packets("video", video)?;
+        compare_packets("audio", audio)?;
+        if let (Some(frames), Some(track)) = (expected.video_frames, video)
+            && track.packets != frames
+        {
+            return Err(format!("it has {} video frames, expected {frames}", track.packets));
+        }
+        let found = whole_duration(self.path, walk, media);
+        let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, audio);
+        compare_durations("it", found, wanted, slack)?;
+        if let Some(promised) = self.promised {
+            compare_durations("its header", promised, wanted, slack)?;
+        }
+        if let (Some(wanted), Some(track)) = (expected.audio_duration, audio) {
+            compare_durations("its sound", track.end.unwrap_or_default(), wanted, slack)?;
+        }
+        fill_streams(media, walk);
+        media.duration = probe::to_proto(self.promised.unwrap_or(found));
+        check_decoding(self.path, walk, found, expected, ends)
     }
-    if let (Some(frames), Some(track)) = (expected.video_frames, video)
-        && track.packets != frames
-    {
-        return Err(format!("it has {} video frames, expected {frames}", track.packets));
-    }
-    let promised = probe::complete_by_index(path, media)?;
-    let found = whole_duration(path, walk, media);
-    let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, audio);
-    compare_durations("it", found, wanted, slack)?;
-    if let Some(promised) = promised {
-        compare_durations("its header", promised, wanted, slack)?;
-    }
-    if let (Some(wanted), Some(track)) = (expected.audio_duration, audio) {
-        compare_durations("its sound", track.end.unwrap_or_default(), wanted, slack)?;
-    }
-    fill_streams(media, walk);
-    media.duration = probe::to_proto(promised.unwrap_or(found));
-    check_decoding(path, walk, found, expected, ends)
 }
 
 fn track_of<'a>(walk: &'a Walk, kind: &str) -> Option<&'a Track> {

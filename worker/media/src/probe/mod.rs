@@ -51,6 +51,8 @@ pub struct InputFacts {
     pub mp3_delay_samples: u32,
     /// Video tracks that are attached pictures, not film.
     pub attached_pictures: usize,
+    /// Tracks of sound or film in an MP4 that last less than a fifth of it: the demuxer leaves them out.
+    pub left_out_tracks: usize,
     /// Indices of streams of picture or sound that nothing installed decodes.
     pub undecodable: Vec<i32>,
 }
@@ -161,6 +163,7 @@ fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
     if let Some(duration) = index.duration {
         facts.media.duration = to_proto(duration);
     }
+    facts.left_out_tracks = left_out(&facts.media, &index).count();
     facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
     Ok(facts)
 }
@@ -187,6 +190,22 @@ fn fill_from_index(media: &mut MediaInfo, index: &mp4::Index) -> Option<u64> {
     promised_frames
 }
 
+/// Short tracks that the index has and the demuxer does not show; only where all tracks of their kind are left out can it be said which.
+fn left_out<'a>(media: &MediaInfo, index: &'a mp4::Index) -> impl Iterator<Item = (&'static str, &'a mp4::IndexTrack)> {
+    let shown = |kind: &str| media.streams.iter().any(|stream| stream.kind == kind);
+    let missing: Vec<_> = [("video", b"vide"), ("audio", b"soun")]
+        .into_iter()
+        .filter(|(kind, _)| !shown(kind))
+        .collect();
+    let tracks = index.tracks.iter().filter(|track| track.samples > 0);
+    tracks.filter_map(move |track| {
+        missing
+            .iter()
+            .find(|(_, handler)| track.handler == **handler)
+            .map(|(kind, _)| (*kind, track))
+    })
+}
+
 /// Completes what is said of a finished MP4 by its index, which must be whole; the duration that it promises. Nothing for others.
 pub(crate) fn complete_by_index(path: &Path, media: &mut MediaInfo) -> Result<Option<Duration>, String> {
     if media.container != "mp4" {
@@ -198,6 +217,15 @@ pub(crate) fn complete_by_index(path: &Path, media: &mut MediaInfo) -> Result<Op
             "its index is missing, or promises {} bytes more than there are",
             index.truncated_bytes
         ));
+    }
+    let hidden: Vec<_> = left_out(media, &index).collect();
+    for (kind, track) in hidden {
+        media.streams.push(MediaStream {
+            index: i32::try_from(media.streams.len()).unwrap_or(i32::MAX),
+            kind: kind.to_owned(),
+            codec: track.codec().to_owned(),
+            ..MediaStream::default()
+        });
     }
     fill_from_index(media, &index);
     Ok(index.duration)

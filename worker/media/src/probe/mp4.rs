@@ -30,6 +30,8 @@ pub struct IndexTrack {
     pub id: u32,
     /// `vide`, `soun`, ...
     pub handler: [u8; 4],
+    /// Code of the first sample description, such as `avc1`.
+    pub format: [u8; 4],
     /// Ticks of the track's clock in a second.
     pub timescale: u32,
     pub duration: Option<Duration>,
@@ -38,6 +40,19 @@ pub struct IndexTrack {
     pub pace: Pace,
     /// Where the presentation starts in the media, beyond the codec's own delay, in seconds.
     pub cut_s: f64,
+}
+
+impl IndexTrack {
+    /// Name of the codec by the code of its sample description, as far as outputs use them.
+    pub fn codec(&self) -> &'static str {
+        match &self.format {
+            b"avc1" | b"avc3" => "h264",
+            b"hvc1" | b"hev1" => "hevc",
+            b"mp4a" => "aac",
+            b".mp3" => "mp3",
+            _ => "",
+        }
+    }
 }
 
 /// How samples follow each other.
@@ -145,6 +160,9 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
     Some(IndexTrack {
         id,
         handler,
+        format: child(table, b"stsd")
+            .and_then(|stsd| stsd.get(12..16)?.try_into().ok())
+            .unwrap_or_default(),
         timescale,
         duration: seconds(edited, movie_timescale).or_else(|| length.and_then(|length| seconds(length, timescale))),
         samples,

@@ -131,7 +131,7 @@ mod tests {
     fn pictures_are_not_enlarged_unless_asked() {
         assert_eq!(size(None, Some(2160), Fit::Contain, false), (1920, 1080));
         assert_eq!(size(None, Some(2160), Fit::Contain, true), (3840, 2160));
-        assert_eq!(size(Some(4000), Some(4000), Fit::Stretch, false), (1920, 1920));
+        assert_eq!(size(Some(4000), Some(4000), Fit::Stretch, false), (1080, 1080));
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Corpus {
             "opus" => self.ffmpeg("opus.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30000/1001:d=2 -f lavfi -i {SOUND} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a libopus")),
             "wide_pixels" => self.ffmpeg("wide_pixels.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=1 -vf setsar=4/3 {X264}")),
             "four_four_four" => self.ffmpeg("four_four_four.mp4", "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
-            "tiny_sound" => self.ffmpeg("tiny_sound.mkv", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.45 {X264}")),
+            "tiny_sound" => self.ffmpeg("tiny_sound.mkv", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.1 {X264}")),
+            "left_out_sound" => self.ffmpeg("left_out_sound.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.1 {X264}")),
             other => panic!("no such case: {other}"),
         }
     }
