@@ -1,0 +1,204 @@
+//! Fetches a unit's input into its folder: resumed where it was cut, refused where it changed, bounded in time and size.
+
+mod error;
+mod guard;
+mod http;
+mod resume;
+mod sniff;
+
+use std::{io::SeekFrom, path::Path, time::Duration};
+
+use futures::future::BoxFuture;
+use mps_proto::worker::v1::Failure;
+use reqwest::{Response, header::CONTENT_TYPE};
+use tokio::{
+    fs::File,
+    io::{AsyncSeekExt, AsyncWriteExt, BufWriter},
+    time::{Instant, sleep, timeout},
+};
+
+pub use self::http::{Http, Source};
+use self::{
+    error::FetchError,
+    resume::{Answer, Identity, Place},
+    sniff::Sniffer,
+};
+use crate::config::FetchConfig;
+
+const BUFFER: usize = 1 << 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Gives the input's URL; asked once more when the first is denied, since presigned URLs end.
+pub type UrlSource = dyn Fn() -> BoxFuture<'static, Result<Source, Failure>> + Send + Sync;
+
+/// Fetches inputs.
+pub struct Fetcher {
+    pub http: Http,
+    pub config: FetchConfig,
+}
+
+impl Fetcher {
+    /// Fetches the input into `path`, at most `room` bytes; gives its length.
+    pub async fn fetch(&self, urls: &UrlSource, path: &Path, room: u64) -> Result<u64, Failure> {
+        let transfer = async {
+            let source = urls().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
+            let mut transfer = Transfer::create(&self.config, path, room).await?;
+            self.try_until_whole(urls, source, &mut transfer).await?;
+            transfer.finish().await
+        };
+        let ended = timeout(self.config.deadline, transfer).await;
+        ended
+            .unwrap_or(Err(FetchError::Deadline(self.config.deadline)))
+            .map_err(FetchError::into_failure)
+    }
+
+    async fn try_until_whole(&self, urls: &UrlSource, mut source: Source, transfer: &mut Transfer<'_>) -> Result<(), FetchError> {
+        let (mut tries, mut asked_again) = (0, false);
+        loop {
+            let farthest = transfer.farthest;
+            let Err(error) = self.try_once(&source, transfer).await else {
+                return Ok(());
+            };
+            if matches!(error, FetchError::Denied(_)) && !source.untrusted && !asked_again {
+                asked_again = true;
+                source = urls().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
+                continue;
+            }
+            tries = if transfer.farthest > farthest { 1 } else { tries + 1 };
+            if !error.is_retryable() || tries >= self.config.tries {
+                return Err(error);
+            }
+            tracing::debug!(%error, offset = transfer.offset, "the input was interrupted; trying again");
+            sleep((self.config.first_pause * 2u32.saturating_pow(tries - 1)).min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn try_once(&self, source: &Source, transfer: &mut Transfer<'_>) -> Result<(), FetchError> {
+        let offset = transfer.resume_offset();
+        let asking = self.http.get(source, offset, transfer.known.as_ref());
+        let response = timeout(self.config.connect_timeout + self.config.stall_timeout, asking)
+            .await
+            .map_err(|_| FetchError::Interrupted("the server does not answer".into()))??;
+        transfer.take(offset, response).await
+    }
+}
+
+/// What has arrived so far.
+struct Transfer<'a> {
+    config: &'a FetchConfig,
+    file: BufWriter<File>,
+    offset: u64,
+    /// Most that ever arrived; a try that starts again from the beginning brings something new only beyond it.
+    farthest: u64,
+    room: u64,
+    known: Option<Identity>,
+    sniffer: Sniffer,
+    rate: Rate,
+}
+
+impl<'a> Transfer<'a> {
+    async fn create(config: &'a FetchConfig, path: &Path, room: u64) -> Result<Self, FetchError> {
+        Ok(Self {
+            config,
+            file: BufWriter::with_capacity(BUFFER, File::create(path).await?),
+            offset: 0,
+            farthest: 0,
+            room,
+            known: None,
+            sniffer: Sniffer::default(),
+            rate: Rate::default(),
+        })
+    }
+
+    /// A version that cannot be recognised again is read from its beginning.
+    fn resume_offset(&self) -> u64 {
+        match &self.known {
+            Some(known) if known.can_be_checked() => self.offset,
+            _ => 0,
+        }
+    }
+
+    /// Writes the body of an answer to where it belongs.
+    async fn take(&mut self, offset: u64, response: Response) -> Result<(), FetchError> {
+        let answer = Answer::read(response.status(), response.headers());
+        match resume::place(offset, self.known.as_ref(), &answer)? {
+            Place::Complete => return Ok(()),
+            Place::Append => {}
+            Place::Start => self.start_again().await?,
+        }
+        sniff::check_type(response.headers().get(CONTENT_TYPE), response.url().path())?;
+        let total = self.known.get_or_insert(answer.identity).total;
+        if total.is_some_and(|total| total > self.room) {
+            return Err(FetchError::DiskFull);
+        }
+        self.read_body(response).await?;
+        match total {
+            Some(total) if total > self.offset => Err(FetchError::Interrupted(format!("it ended after {} of {total} bytes", self.offset))),
+            Some(total) if total < self.offset => Err(FetchError::Changed("length")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start_again(&mut self) -> Result<(), FetchError> {
+        if self.offset > 0 {
+            self.file.flush().await?;
+            self.file.get_mut().set_len(0).await?;
+            self.file.seek(SeekFrom::Start(0)).await?;
+            self.offset = 0;
+            self.sniffer = Sniffer::default();
+        }
+        Ok(())
+    }
+
+    async fn read_body(&mut self, mut response: Response) -> Result<(), FetchError> {
+        loop {
+            let asked = Instant::now();
+            let chunk = match timeout(self.config.stall_timeout, response.chunk()).await {
+                Err(_) => return Err(FetchError::Interrupted("the server sends nothing more".into())),
+                Ok(Err(error)) => return Err(http::error_of(&error)),
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            let waited = asked.elapsed();
+            self.sniffer.look(&chunk)?;
+            self.file.write_all(&chunk).await?;
+            self.offset += chunk.len() as u64;
+            self.farthest = self.farthest.max(self.offset);
+            if self.offset > self.room {
+                return Err(FetchError::DiskFull);
+            }
+            self.rate.count(chunk.len() as u64, waited, self.config)?;
+        }
+    }
+
+    async fn finish(mut self) -> Result<u64, FetchError> {
+        self.file.flush().await?;
+        self.sniffer.end()?;
+        Ok(self.offset)
+    }
+}
+
+/// Bytes per second over windows of time spent on waiting for the server, over all tries.
+#[derive(Default)]
+struct Rate {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Rate {
+    fn count(&mut self, bytes: u64, waited: Duration, config: &FetchConfig) -> Result<(), FetchError> {
+        self.bytes += bytes;
+        self.waited += waited;
+        if self.waited < config.rate_window {
+            return Ok(());
+        }
+        if (self.bytes as f64) < config.min_bytes_per_second as f64 * self.waited.as_secs_f64() {
+            return Err(FetchError::TooSlow(config.min_bytes_per_second));
+        }
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
