@@ -148,7 +148,7 @@ impl Corpus {
                 self.bytes("changing_size.ts", &[fs::read(first).unwrap(), fs::read(second).unwrap()].concat())
             }
             "still_gif" => self.ffmpeg("still.gif", "-f lavfi -i testsrc2=s=160x90 -frames:v 1"),
-            "prores" => self.ffmpeg("prores.mov", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=1 -f lavfi -i sine=440:r=48000:d=1 -c:v prores_ks -c:a pcm_s16le")),
+            "prores" => self.ffmpeg("prores.mov", "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -f lavfi -i sine=440:r=48000:d=1 -c:v prores_ks -c:a pcm_s16le"),
             "wmv" => self.ffmpeg("wmv.wmv", &format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND} -c:v wmv2 -c:a wmav2")),
             "opus" => self.ffmpeg("opus.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30000/1001:d=2 -f lavfi -i {SOUND} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a libopus")),
             "wide_pixels" => self.ffmpeg("wide_pixels.mp4", &format!("-f lavfi -i testsrc2=s=320x180:r=30:d=1 -vf setsar=4/3 {X264}")),
