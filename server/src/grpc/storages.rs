@@ -7,7 +7,7 @@ use super::caller::Caller;
 use crate::{
     app::App,
     error::ApiError,
-    service::{objects, storage_test, storages},
+    service::{objects, probe, storage_test, storages},
 };
 
 /// The adapter of StorageService.
@@ -31,8 +31,7 @@ fn storage<T>(request: &Request<T>, field: &str, name: impl Fn(&T) -> &str) -> R
 impl StorageService for StorageApi {
     async fn create_storage(&self, request: Request<api::CreateStorageRequest>) -> Result<Response<api::CreateStorageResponse>, Status> {
         let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
-        let storage = storages::create(&self.0, &project, request.into_inner()).await?;
-        Ok(Response::new(api::CreateStorageResponse { storage: Some(storage) }))
+        Ok(Response::new(storages::create(&self.0, &project, request.into_inner()).await?))
     }
 
     async fn get_storage(&self, request: Request<api::GetStorageRequest>) -> Result<Response<api::GetStorageResponse>, Status> {
@@ -110,7 +109,8 @@ impl StorageService for StorageApi {
 
     async fn probe_media(&self, request: Request<api::ProbeMediaRequest>) -> Result<Response<api::ProbeMediaResponse>, Status> {
         let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
-        let _ = project;
-        Err(Status::unimplemented("ProbeMedia"))
+        let input = request.into_inner().input.unwrap_or_default();
+        let media = probe::probe(&self.0, &project, input).await?;
+        Ok(Response::new(api::ProbeMediaResponse { media: Some(media) }))
     }
 }

@@ -87,7 +87,8 @@ impl Fixture {
             storage: Some(storage),
             ..Default::default()
         };
-        storages::create(&self.app, "default", request).await
+        let answer = storages::create(&self.app, "default", request).await?;
+        Ok(answer.storage.unwrap())
     }
 
     async fn upload(&self, key: &str, size_bytes: i64) -> v1::CreateUploadResponse {
@@ -158,6 +159,24 @@ async fn credentials_are_encrypted_and_never_come_back() {
     );
     let taken = fixture.create("other", fixture.foreign("x/")).await.unwrap_err();
     assert_eq!(taken.reason, ErrorReason::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_repeated_request_id_gets_the_first_answer_and_another_payload_is_refused() {
+    let fixture = Fixture::start().await;
+    let request = |prefix: &str| v1::CreateStorageRequest {
+        storage: Some(fixture.foreign(prefix)),
+        request_id: "once".into(),
+        ..Default::default()
+    };
+    let first = storages::create(&fixture.app, "default", request("x/")).await.unwrap();
+    assert_eq!(storages::create(&fixture.app, "default", request("x/")).await.unwrap(), first);
+    let refused = storages::create(&fixture.app, "default", request("y/")).await.unwrap_err();
+    assert_eq!(refused.reason, ErrorReason::RequestIdReused);
+    let listed = storages::list(&fixture.app, "default", v1::ListStoragesRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(listed.storages.len(), 2);
 }
 
 #[tokio::test]

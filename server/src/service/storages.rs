@@ -9,6 +9,7 @@ use tonic::Code;
 
 use super::{
     access::{already_exists, check_display_name, last_segment, require_project, violation},
+    idempotency::Replay,
     paging::Page,
 };
 use crate::{
@@ -43,7 +44,13 @@ const FIELDS: [&str; 10] = [
 /// Changes of these move the place under the feet of tasks.
 const PLACE_FIELDS: [&str; 5] = ["bucket", "region", "endpoint", "path_style", "prefix"];
 
-pub async fn create(app: &App, project: &str, request: v1::CreateStorageRequest) -> Result<Storage, ApiError> {
+pub async fn create(app: &App, project: &str, request: v1::CreateStorageRequest) -> Result<v1::CreateStorageResponse, ApiError> {
+    let replay = Replay::of(project, "CreateStorage", &request.request_id, &request)?;
+    if let Some(replay) = &replay
+        && let Some(first) = replay.first_answer(app).await?
+    {
+        return Ok(first);
+    }
     let mut violations = Vec::new();
     let storage_id = match request.storage_id.as_str() {
         "" => format!("s{}", name::new_id()),
@@ -73,9 +80,17 @@ pub async fn create(app: &App, project: &str, request: v1::CreateStorageRequest)
         bucket.create_bucket().await.map_err(|error| bucket_refused(&spec.bucket, error))?;
     }
     let secret = app.storages.seal(project, &storage_id, &credentials)?;
-    let row = storages::insert(&app.store, project, &storage_id, &spec, &secret).await?;
-    row.map(message)
-        .ok_or_else(|| already_exists(name::full(project, "storages", &storage_id)))
+    let txn = app.store.begin().await?;
+    let row = storages::insert(&app.store, &txn, project, &storage_id, &spec, &secret).await?;
+    let row = row.ok_or_else(|| already_exists(name::full(project, "storages", &storage_id)))?;
+    let response = v1::CreateStorageResponse {
+        storage: Some(message(row)),
+    };
+    if let Some(replay) = &replay {
+        replay.keep(app, &txn, &response).await?;
+    }
+    txn.commit().await?;
+    Ok(response)
 }
 
 fn bucket_refused(bucket: &str, error: StorageError) -> ApiError {

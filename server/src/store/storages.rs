@@ -2,7 +2,7 @@
 
 use mps_proto::v1;
 use prost::Message;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 
 use super::Store;
 
@@ -39,12 +39,19 @@ impl StorageRow {
 }
 
 /// Makes a storage; `None` when its id is taken. The first revision is the time, so that a storage made again has another one.
-pub async fn insert(store: &Store, project: &str, id: &str, spec: &v1::Storage, secret: &[u8]) -> Result<Option<StorageRow>, DbErr> {
+pub async fn insert(
+    store: &Store,
+    txn: &DatabaseTransaction,
+    project: &str,
+    id: &str,
+    spec: &v1::Storage,
+    secret: &[u8],
+) -> Result<Option<StorageRow>, DbErr> {
     let text = format!(
         "INSERT INTO storages ({COLUMNS}) VALUES ($1, $2, $3, $4, {{now}}, {{now}}, {{now}}) ON CONFLICT (project_id, id) DO NOTHING RETURNING {COLUMNS}"
     );
     let values = [project.into(), id.into(), spec.encode_to_vec().into(), secret.to_vec().into()];
-    let row = store.writer().query_one_raw(store.sql(&text, values)).await?;
+    let row = txn.query_one_raw(store.sql(&text, values)).await?;
     row.as_ref().map(StorageRow::read).transpose()
 }
 
