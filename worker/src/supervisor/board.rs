@@ -108,11 +108,8 @@ impl Card {
         let mut orders = self.order.subscribe();
         Box::pin(async move {
             // The sender lies in the card, so the wait ends early only with the unit.
-            let given = orders
-                .wait_for(|order| *order != Order::Go)
-                .await
-                .map_or(Order::Abandoned, |order| *order);
-            given
+            let given = orders.wait_for(|order| *order != Order::Go).await;
+            given.map_or(Order::Abandoned, |order| *order)
         })
     }
 
