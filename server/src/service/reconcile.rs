@@ -131,7 +131,7 @@ pub async fn take_over(app: &App) -> Result<(), UnitError> {
 }
 
 /// Derives the open units of some tasks; the cursor goes round over all that are open.
-async fn count_again(app: &App, cursor: &mut String) -> Result<(), UnitError> {
+pub async fn count_again(app: &App, cursor: &mut String) -> Result<(), UnitError> {
     let counts = keep::open_counts(&app.store, cursor, TASKS_PER_ROUND).await?;
     let full = counts.len() as i64 == TASKS_PER_ROUND;
     *cursor = match counts.last() {

@@ -32,6 +32,7 @@ crate::on_both!(
     cancelled_unit_is_told_so_and_ends_cancelled,
     cancelled_unit_whose_worker_is_gone_ends_cancelled,
     unit_of_a_cancelling_task_is_not_leased,
+    wrong_counter_is_mended_and_the_task_ends,
 );
 
 async fn best_unit_comes_first(bench: Bench) {
@@ -309,6 +310,53 @@ async fn unit_of_a_cancelling_task_is_not_leased(bench: Bench) {
     bench.cancel(&task).await;
     assert!(bench.lease("w1").await.is_none());
     assert_eq!(bench.state(&task).await, TaskState::Cancelled);
+}
+
+async fn wrong_counter_is_mended_and_the_task_ends(bench: Bench) {
+    bench.join("w1", &[]).await;
+    let wrong = bench.task(TaskSpec::default()).await;
+    let stuck = bench.task(TaskSpec::default()).await;
+    let right = bench.task(TaskSpec::default()).await;
+    let id = |task: &crate::bench::TestTask| vec![task.id.as_str().into()];
+    bench.execute("UPDATE tasks SET open_units = 3 WHERE id = $1", id(&wrong)).await;
+    bench.execute("UPDATE units SET state = 5 WHERE task_id = $1", id(&stuck)).await;
+    let revision = bench.row(&right).await.revision;
+    let mut cursor = String::new();
+    mps_server::service::reconcile::count_again(&bench.app, &mut cursor).await.unwrap();
+    assert_eq!(bench.row(&wrong).await.open_units, 1);
+    assert_eq!(bench.state(&stuck).await, TaskState::Failed);
+    assert_eq!(bench.row(&right).await.revision, revision);
+}
+
+/// The loop itself: what a dead worker held is leased again within the lease and 2 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unit_of_a_dead_worker_is_leased_again_within_lease_and_two_seconds() {
+    let bench = Bench::start_with(false, &[("MPS_LEASE_TTL", "1s")]).await;
+    let reconciler = tokio::spawn(mps_server::service::reconcile::run(bench.app.clone()));
+    bench.join("dead", &[]).await;
+    bench.task(TaskSpec::default()).await;
+    // the reconciler has been in contact for a lease time before the worker dies
+    mps_tests::wait::until("a renewed lease is left alone", std::time::Duration::from_secs(20), {
+        let (token, _) = bench.leased("dead").await;
+        let (bench, since) = (&bench, Instant::now());
+        move || {
+            let token = token.clone();
+            async move {
+                assert_eq!(bench.renew("dead", &token).await, LeaseState::Held);
+                (since.elapsed().as_millis() > 1500).then_some(())
+            }
+        }
+    })
+    .await;
+    let died = Instant::now();
+    let unit = mps_tests::wait::until("the unit is leased again", std::time::Duration::from_secs(20), || async {
+        bench.join("alive", &[]).await;
+        bench.lease("alive").await
+    })
+    .await;
+    assert_eq!(unit.unit.attempt, 2);
+    assert!(died.elapsed().as_millis() < 3000, "{:?}", died.elapsed());
+    reconciler.abort();
 }
 
 /// 100,000 queued units: the index finds the best at once.
