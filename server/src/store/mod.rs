@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod outputs;
 pub mod probes;
 pub mod projects;
+pub mod queue;
 pub mod requests;
 mod rows;
 mod schema;
