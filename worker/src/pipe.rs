@@ -44,3 +44,50 @@ fn read_length(input: &mut impl Read) -> io::Result<Option<usize>> {
     }
     Err(io::ErrorKind::InvalidData.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use mps_proto::worker::v1::{ChildBeat, ChildOrder, ChildReport, child_report::Report};
+
+    use super::*;
+
+    fn order() -> ChildOrder {
+        ChildOrder {
+            input_path: "/x".repeat(300),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn messages_come_out_as_they_went_in_until_the_end() {
+        let mut bytes = Vec::new();
+        let beat = ChildReport {
+            report: Some(Report::Beat(ChildBeat {})),
+        };
+        write(&mut bytes, &beat).unwrap();
+        write(&mut bytes, &beat).unwrap();
+        write(&mut bytes, &ChildReport::default()).unwrap();
+        let mut input = bytes.as_slice();
+        assert_eq!(read::<ChildReport>(&mut input).unwrap(), Some(beat.clone()));
+        assert_eq!(read::<ChildReport>(&mut input).unwrap(), Some(beat));
+        assert_eq!(read::<ChildReport>(&mut input).unwrap(), Some(ChildReport::default()));
+        assert_eq!(read::<ChildReport>(&mut input).unwrap(), None);
+    }
+
+    #[test]
+    fn message_that_ends_early_is_an_error() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &order()).unwrap();
+        for length in 1..bytes.len() {
+            assert!(read::<ChildOrder>(&mut &bytes[..length]).is_err(), "{length}");
+        }
+        assert_eq!(read::<ChildOrder>(&mut bytes.as_slice()).unwrap(), Some(order()));
+    }
+
+    #[test]
+    fn length_beyond_the_bound_is_refused_before_it_is_allocated() {
+        for bytes in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff; 10][..]] {
+            assert_eq!(read::<ChildOrder>(&mut &*bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod channel;
 mod child;
 mod drain;
 mod environment;
+mod hand_in;
 mod lease_thread;
 mod outputs;
 mod scratch;

@@ -61,6 +61,10 @@ impl Loop {
             return self.pause(ASK_EVERY).await;
         }
         let Some(slot) = self.free_slot().await else { return };
+        // A slot may be free because a worker that ends has just handed its unit back.
+        if !board.takes_units() {
+            return;
+        }
         let free_bytes = self.free_scratch();
         if free_bytes == 0 {
             return self.pause(ASK_EVERY).await;
@@ -83,7 +87,7 @@ impl Loop {
         let waiting = async {
             tokio::select! {
                 slot = slots.acquire_owned() => Ok(slot.ok()),
-                () = board.changed.notified(), if !board.takes_units() => Ok(None),
+                () = board.changed.notified() => Ok(None),
                 () = board.join_again.notified() => Err(()),
                 () = sleep(ASK_EVERY) => Ok(None),
             }

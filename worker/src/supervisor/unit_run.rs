@@ -13,8 +13,7 @@ use mps_media::failure;
 use mps_proto::{
     v1::{ErrorReason, Phase},
     worker::v1::{
-        ChildOrder, ChildReport, ChildResult, CommitState, CompleteUnitRequest, CompletedNode, FailUnitRequest, Failure,
-        GetInputUrlRequest, UnitAttempt, UnitLease, child_report::Report,
+        ChildOrder, ChildReport, ChildResult, CompletedNode, Failure, GetInputUrlRequest, UnitAttempt, UnitLease, child_report::Report,
     },
 };
 use tokio::{
@@ -32,19 +31,13 @@ use super::{
 };
 use crate::{
     fetch::Source,
-    rpc::{CallError, Rpc, failure_of},
+    rpc::{Rpc, failure_of},
 };
 
 /// How often a task that fetches or uploads says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A child whose pipe is silent for so long is frozen; it beats every second.
 const SILENCE: Duration = Duration::from_secs(30);
-const ASK_COMMIT_EVERY: Duration = Duration::from_millis(500);
-/// A server that answers "committing" for so long is broken.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(1800);
-/// How long a failure is tried to be told; after that the lease runs out.
-const FAIL_PATIENCE: Duration = Duration::from_secs(60);
-const HAND_BACK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a unit did not come to its end.
 pub struct Unfinished {
@@ -86,16 +79,16 @@ pub async fn run(worker: Arc<Worker>, lease: UnitLease, card: Arc<Card>) {
     worker.board.remove(&card);
 }
 
-struct Unit {
-    worker: Arc<Worker>,
+pub struct Unit {
+    pub(super) worker: Arc<Worker>,
     lease: UnitLease,
-    card: Arc<Card>,
+    pub(super) card: Arc<Card>,
 }
 
 /// What a pass brought, uploaded.
-struct Finished {
-    nodes: Vec<CompletedNode>,
-    result: ChildResult,
+pub struct Finished {
+    pub nodes: Vec<CompletedNode>,
+    pub result: ChildResult,
 }
 
 impl Unit {
@@ -263,41 +256,6 @@ impl Unit {
         }
     }
 
-    /// Hands the finished unit in until the answer is final.
-    async fn complete(&self, finished: Finished) -> Result<CommitState, CallError> {
-        let request = CompleteUnitRequest {
-            unit: Some(self.card.token.clone()),
-            nodes: finished.nodes,
-            input: finished.result.input,
-            counters: finished.result.counters,
-        };
-        beating(&self.card, commit(&self.worker.rpc, self.worker.config.offline_patience, request)).await
-    }
-
-    async fn tell_commit(&self, committed: Result<CommitState, CallError>) {
-        match committed {
-            Ok(CommitState::Published) => tracing::debug!("published"),
-            Ok(CommitState::Requeued) => tracing::warn!("parts of the outputs were lost; the unit is queued again"),
-            Ok(CommitState::Fenced) | Err(CallError::Fenced) if self.card.order() == Order::Cancelled => {
-                self.hand_back(Order::Cancelled).await
-            }
-            Ok(CommitState::Fenced) | Err(CallError::Fenced) => tracing::info!("the finished unit is no longer ours"),
-            Ok(state @ (CommitState::Committing | CommitState::Unspecified)) => {
-                tracing::error!(?state, "the server does not finish the commit; the unit is left to it");
-            }
-            Err(CallError::NoAnswer(status)) => {
-                tracing::error!(
-                    message = status.message(),
-                    "the finished unit could not be handed in; its lease runs out"
-                );
-            }
-            Err(error @ CallError::Refused(_)) => {
-                let failure = failure_of(&error, "the finished unit");
-                self.tell_failure(failure.into(), String::new()).await;
-            }
-        }
-    }
-
     /// Ends the child as the order says, and tells the server where it waits for that.
     async fn give_up(&self, order: Order, child: &ChildProcess) {
         let ladder = match order {
@@ -313,49 +271,6 @@ impl Unit {
         }
     }
 
-    async fn hand_back(&self, order: Order) {
-        let failure = match order {
-            Order::Cancelled => failure::node(ErrorReason::Cancelled, "the task was cancelled", ""),
-            _ => failure::node(ErrorReason::LeaseLost, "the worker ends and hands its units back", ""),
-        };
-        let request = FailUnitRequest {
-            unit: Some(self.card.token.clone()),
-            failure: Some(failure),
-            released: true,
-            ..Default::default()
-        };
-        self.send_failure(request, HAND_BACK_PATIENCE).await;
-    }
-
-    async fn tell_failure(&self, unfinished: Unfinished, log_tail: String) {
-        let message = unfinished
-            .failure
-            .status
-            .as_ref()
-            .map(|status| status.message.clone())
-            .unwrap_or_default();
-        tracing::warn!(message, kind = ?unfinished.failure.kind(), "unit failed");
-        let request = FailUnitRequest {
-            unit: Some(self.card.token.clone()),
-            failure: Some(unfinished.failure),
-            split: unfinished.split,
-            released: false,
-            log_tail: bounded_tail(log_tail),
-        };
-        self.send_failure(request, FAIL_PATIENCE).await;
-    }
-
-    async fn send_failure(&self, request: FailUnitRequest, patience: Duration) {
-        let call = self.worker.rpc.call(patience, |mut client| {
-            let request = request.clone();
-            async move { client.fail_unit(request).await }
-        });
-        match beating(&self.card, call.boxed()).await {
-            Ok(_) | Err(CallError::Fenced) => {}
-            Err(error) => tracing::warn!(%error, "the server was not told that the unit ended; its lease runs out"),
-        }
-    }
-
     fn nodes(&self) -> impl Iterator<Item = &str> {
         self.lease.plan.iter().flat_map(|plan| &plan.nodes).map(|node| node.key.as_str())
     }
@@ -366,7 +281,7 @@ impl Unit {
 }
 
 /// Runs a future of the unit's task; while it runs, the unit counts as alive.
-async fn beating<T>(card: &Card, future: impl Future<Output = T>) -> T {
+pub async fn beating<T>(card: &Card, future: impl Future<Output = T>) -> T {
     tokio::pin!(future);
     let mut beats = interval(HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -393,24 +308,6 @@ async fn input_url(rpc: Rpc, unit: UnitAttempt, patience: Duration) -> Result<So
         untrusted: answer.untrusted,
         allow_private: answer.allow_private,
     })
-}
-
-/// Hands a finished unit in, and asks again until the answer is final.
-async fn commit(rpc: &Rpc, patience: Duration, request: CompleteUnitRequest) -> Result<CommitState, CallError> {
-    let started = Instant::now();
-    loop {
-        let answer = rpc
-            .call(patience, |mut client| {
-                let request = request.clone();
-                async move { client.complete_unit(request).await }
-            })
-            .await?;
-        let is_open = matches!(answer.state(), CommitState::Committing | CommitState::Unspecified);
-        if !is_open || started.elapsed() > COMMIT_PATIENCE {
-            return Ok(answer.state());
-        }
-        tokio::time::sleep(ASK_COMMIT_EVERY).await;
-    }
 }
 
 /// Reads reports until there are no more.
@@ -448,17 +345,6 @@ fn input_file(input_name: &str) -> PathBuf {
     }
 }
 
-/// The last 8 KiB, from the beginning of a line.
-fn bounded_tail(text: String) -> String {
-    const MOST: usize = 8 << 10;
-    if text.len() <= MOST {
-        return text;
-    }
-    let start = (text.len() - MOST..text.len()).find(|&index| text.is_char_boundary(index));
-    let tail = start.and_then(|start| text.get(start..)).unwrap_or_default();
-    tail.split_once('\n').map_or(tail, |(_, rest)| rest).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -476,12 +362,5 @@ mod tests {
         ] {
             assert_eq!(input_file(name), PathBuf::from(file), "{name}");
         }
-    }
-
-    #[test]
-    fn log_tail_is_cut_at_a_line() {
-        let text = "ä line of the log\n".repeat(1000);
-        let tail = bounded_tail(text);
-        assert!(tail.len() <= 8 << 10 && tail.starts_with("ä line"));
     }
 }
