@@ -14,6 +14,10 @@ use crate::rules::AudioEncode;
 
 /// Samples by which avenc_aac delays sound: exactly one packet.
 const AAC_PRIMING_SAMPLES: i64 = 1024;
+/// Samples by which LAME (576) and every decoder (529) delay sound: a little less than one packet.
+const MP3_PRIMING_SAMPLES: i64 = 1105;
+/// Bit rates in kbit/s that MP3 has; any other is an average.
+const MP3_KBPS: [i32; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 
 /// Builds an encoder and a tee of its packets. `node` is the first of those that use it.
 pub fn encode(
@@ -36,9 +40,11 @@ pub fn encode(
         counters.nodes.get(node).map(|node| &node.audio)
     });
     let parser = make(pipeline, parser(job.codec), &name("parse"))?;
-    if job.codec == AudioCodec::Aac {
-        drop_priming(&pad(&parser, "src")?, job.sample_rate_hz);
-    }
+    let priming_samples = match job.codec {
+        AudioCodec::Mp3 => MP3_PRIMING_SAMPLES,
+        _ => AAC_PRIMING_SAMPLES,
+    };
+    drop_priming(&pad(&parser, "src")?, priming_samples, job.sample_rate_hz);
     let packets = make(pipeline, "tee", &name("packets"))?;
     link(&[
         &guard,
@@ -57,8 +63,9 @@ fn encoder(pipeline: &gst::Pipeline, name: &str, job: &AudioEncode) -> Result<gs
     if job.codec == AudioCodec::Mp3 {
         let encoder = make(pipeline, "lamemp3enc", name)?;
         encoder.set_property_from_str("target", "bitrate");
-        encoder.set_property("cbr", true);
-        encoder.set_property("bitrate", i32::try_from(job.bitrate_bps / 1000).unwrap_or(128));
+        let kbps = i32::try_from(job.bitrate_bps / 1000).unwrap_or(128).clamp(8, 320);
+        encoder.set_property("cbr", MP3_KBPS.contains(&kbps));
+        encoder.set_property("bitrate", kbps);
         return Ok(encoder);
     }
     let encoder = make(pipeline, "avenc_aac", name)?;
@@ -74,7 +81,7 @@ fn parser(codec: AudioCodec) -> &'static str {
 }
 
 /// No muxer writes an edit list for the encoder's delay, so sound would be late by it: the first packet goes, the rest moves up.
-fn drop_priming(pad: &gst::Pad, sample_rate_hz: i32) {
+fn drop_priming(pad: &gst::Pad, priming_samples: i64, sample_rate_hz: i32) {
     let first = std::sync::atomic::AtomicBool::new(true);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         if first.swap(false, std::sync::atomic::Ordering::Relaxed) {
@@ -82,5 +89,5 @@ fn drop_priming(pad: &gst::Pad, sample_rate_hz: i32) {
         }
         gst::PadProbeReturn::Ok
     });
-    pad.set_offset(-(AAC_PRIMING_SAMPLES * 1_000_000_000 / i64::from(sample_rate_hz.max(1))));
+    pad.set_offset(-(priming_samples * 1_000_000_000 / i64::from(sample_rate_hz.max(1))));
 }

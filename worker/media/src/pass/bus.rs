@@ -9,7 +9,7 @@ use std::{
 use gst::prelude::*;
 use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
-use super::counters::Counters;
+use super::{Trouble, counters::Counters};
 use crate::failure;
 
 const POLL: Duration = Duration::from_millis(50);
@@ -67,6 +67,17 @@ pub fn early_error(pipeline: &gst::Pipeline) -> Option<Failure> {
         gst::MessageView::Error(error) => Some(classify(error)),
         _ => None,
     }
+}
+
+/// Nodes whose elements kept a pass from starting; `None`: it was not the nodes.
+pub fn why_unstartable(pipeline: &gst::Pipeline, sharing: &Sharing) -> Option<Trouble> {
+    let bus = pipeline.bus()?;
+    let mut failed = HashMap::new();
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+        let gst::MessageView::Error(error) = message.view() else { continue };
+        failed.extend(nodes_of(error, sharing).into_iter().map(|node| (node, classify(error))));
+    }
+    (!failed.is_empty()).then_some(Trouble::Unstartable(failed))
 }
 
 /// A pass that does not move.

@@ -74,6 +74,13 @@ impl Counters {
         }
     }
 
+    /// Nothing is waited for from a node that is not in the pass.
+    pub fn leave_out(&self, node: usize) {
+        if let Some(node) = self.nodes.get(node) {
+            node.done.store(true, Relaxed);
+        }
+    }
+
     pub fn tick(&self) {
         self.ticks.fetch_add(1, Relaxed);
     }

@@ -13,6 +13,7 @@ mod source;
 mod video;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -54,29 +55,55 @@ pub struct Order<'a> {
     pub starts: Starts,
 }
 
+/// Media time of each picture of a job; `None`: there is none.
+type PictureTimes = Result<Vec<Option<Duration>>, Failure>;
+
 /// What became of a pass.
 pub struct Outcome {
     /// By job: media time of each picture, in the order of the job's pictures.
-    pub jobs: Vec<Result<Vec<Option<Duration>>, Failure>>,
+    pub jobs: Vec<PictureTimes>,
     pub counters: Arc<Counters>,
     /// Media time at which the pass began, and whether it went on to the end of the input.
     pub base: Duration,
     pub to_the_end: bool,
 }
 
+impl Outcome {
+    /// No node could start.
+    fn of_failures(order: &Order, failures: &HashMap<usize, Failure>, counters: Arc<Counters>, range: &Range) -> Self {
+        let failure_of = |node: usize| failures.get(&node).cloned();
+        Self {
+            jobs: (0..order.jobs.len())
+                .map(|node| failure_of(node).map_or_else(|| Ok(Vec::new()), Err))
+                .collect(),
+            counters,
+            base: range.start,
+            to_the_end: false,
+        }
+    }
+}
+
 /// Runs a pass; an error is one of the whole pass. `tick` is called about four times a second.
 pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> {
-    let range = Range::of(order.jobs, order.facts);
-    match attempt(order, &range, tick) {
-        // A source that cannot seek is read from its beginning.
-        Err(Trouble::NoSeek) => attempt(order, &Range::WHOLE, tick).map_err(Trouble::into_failure),
-        other => other.map_err(Trouble::into_failure),
+    let mut range = Range::of(order.jobs, order.facts);
+    let mut unstartable = HashMap::new();
+    loop {
+        match attempt(order, &range, &unstartable, tick) {
+            Ok(outcome) => return Ok(outcome),
+            // A source that cannot seek is read from its beginning.
+            Err(Trouble::NoSeek) if range != Range::WHOLE => range = Range::WHOLE,
+            Err(Trouble::NoSeek) => return Err(broken("the source cannot seek")),
+            Err(Trouble::Unstartable(nodes)) => unstartable.extend(nodes),
+            Err(Trouble::Failed(failure)) => return Err(failure),
+        }
     }
 }
 
 /// Why an attempt ended.
 pub enum Trouble {
     NoSeek,
+    /// The pass does not start because of these nodes; it does without them.
+    Unstartable(HashMap<usize, Failure>),
     Failed(Failure),
 }
 
@@ -86,21 +113,17 @@ impl From<Failure> for Trouble {
     }
 }
 
-impl Trouble {
-    fn into_failure(self) -> Failure {
-        match self {
-            Self::NoSeek => broken("the source cannot seek"),
-            Self::Failed(failure) => failure,
-        }
-    }
-}
-
 /// Path of an output's file.
 pub fn output_path(folder: &Path, output: &PlanOutput) -> PathBuf {
     folder.join(format!("{}.{}", output.output_id, output.format))
 }
 
-fn attempt(order: &Order, range: &Range, tick: &dyn Fn(&Counters)) -> Result<Outcome, Trouble> {
+fn attempt(
+    order: &Order,
+    range: &Range,
+    unstartable: &HashMap<usize, Failure>,
+    tick: &dyn Fn(&Counters),
+) -> Result<Outcome, Trouble> {
     let pipeline = gst::Pipeline::builder().name("pass").build();
     let guard = Running(pipeline.clone());
     let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
@@ -115,18 +138,25 @@ fn attempt(order: &Order, range: &Range, tick: &dyn Fn(&Counters)) -> Result<Out
         pictures: Vec::new(),
     };
     for (node, job) in order.jobs.iter().enumerate() {
+        if unstartable.contains_key(&node) {
+            counters.leave_out(node);
+            continue;
+        }
         graph.add(node, job)?;
     }
-    let sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
+    if unstartable.len() == order.jobs.len() {
+        return Ok(Outcome::of_failures(order, unstartable, counters, range));
+    }
+    let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
     let pictures = std::mem::take(&mut graph.pictures);
     let gates = seek::close(&source.gates, range);
-    pipeline
-        .set_state(gst::State::Playing)
-        .map_err(|error| broken(&error.to_string()))?;
+    if let Err(error) = pipeline.set_state(gst::State::Playing) {
+        return Err(bus::why_unstartable(&pipeline, &sharing).unwrap_or_else(|| broken(&error.to_string()).into()));
+    }
     let ended = seek::perform(&pipeline, gates, range).and_then(|()| bus::run(&pipeline, &counters, sharing, tick).map_err(Trouble::from));
     drop(guard);
     drop(feeder);
-    let mut failures = match ended {
+    let failures = match ended {
         Ok(failures) => failures,
         Err(trouble) => {
             // The threads that write pictures end with their senders, which went with the pipeline.
@@ -134,10 +164,10 @@ fn attempt(order: &Order, range: &Range, tick: &dyn Fn(&Counters)) -> Result<Out
             return Err(trouble);
         }
     };
-    let mut jobs: Vec<Result<Vec<Option<Duration>>, Failure>> = Vec::with_capacity(order.jobs.len());
-    for node in 0..order.jobs.len() {
-        jobs.push(failures.remove(&node).map_or_else(|| Ok(Vec::new()), Err));
-    }
+    let failure_of = |node: &usize| failures.get(node).or(unstartable.get(node)).cloned();
+    let mut jobs: Vec<PictureTimes> = (0..order.jobs.len())
+        .map(|node| failure_of(&node).map_or_else(|| Ok(Vec::new()), Err))
+        .collect();
     for (node, pictures) in pictures {
         let finished = pictures.finish();
         if let Some(job) = jobs.get_mut(node).filter(|job| job.is_ok()) {

@@ -78,7 +78,7 @@ pub struct Gates {
     reached: mpsc::Receiver<gst::Pad>,
 }
 
-/// Closes the gates where the range asks for a seek.
+/// Closes the gates where the range asks for a seek. Events wait too: what they set up behind the gates would break under the seek's flush.
 pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
     if *range == Range::WHOLE || pads.is_empty() {
         return None;
@@ -87,15 +87,25 @@ pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
     let probes = pads
         .iter()
         .filter_map(|pad| {
-            let sender = sender.clone();
-            let probe = pad.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, move |pad, _| {
-                let _ = sender.send(pad.clone());
-                gst::PadProbeReturn::Ok
-            })?;
+            tell_first_data(pad, sender.clone());
+            let probe = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok)?;
             Some((pad.clone(), probe))
         })
         .collect();
     Some(Gates { probes, reached })
+}
+
+/// Sends the gate when data comes in front of it: only then can every demuxer seek.
+fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
+    let entry = gate.iterate_internal_links().into_iter().find_map(Result::ok);
+    let Some(entry) = entry else { return };
+    let gate = gate.downgrade();
+    entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if let Some(gate) = gate.upgrade() {
+            let _ = sender.send(gate);
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// Waits for the first data, seeks, and opens the gates.
