@@ -34,7 +34,11 @@ fn filtered(inputs: &[&Path], arguments: &str) -> String {
     for input in inputs {
         command.arg("-i").arg(input);
     }
-    let output = command.args(arguments.split_whitespace()).args(["-f", "null", "-"]).output().unwrap();
+    let output = command
+        .args(arguments.split_whitespace())
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
@@ -54,7 +58,10 @@ fn number(text: &str) -> f64 {
 }
 
 fn frames(file: &Path) -> u64 {
-    number(&ffprobe(file, "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames")) as u64
+    number(&ffprobe(
+        file,
+        "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames",
+    )) as u64
 }
 
 fn seconds(file: &Path) -> f64 {
@@ -242,8 +249,19 @@ fn sync_errors(file: &Path) -> Vec<f64> {
         .filter_map(|line| line.split("silence_end: ").nth(1))
         .map(|rest| number(rest.split_whitespace().next().unwrap()))
         .collect();
-    let nearest = |beep: f64| flashes.iter().map(|flash| beep - flash).min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
-    beeps.into_iter().filter(|beep| *beep > 0.3).map(nearest).filter(|error| error.abs() < 0.4).collect()
+    let nearest = |beep: f64| {
+        flashes
+            .iter()
+            .map(|flash| beep - flash)
+            .min_by(|a, b| a.abs().total_cmp(&b.abs()))
+            .unwrap()
+    };
+    beeps
+        .into_iter()
+        .filter(|beep| *beep > 0.3)
+        .map(nearest)
+        .filter(|error| error.abs() < 0.4)
+        .collect()
 }
 
 fn is_in_sync(file: &Path) {
@@ -257,11 +275,20 @@ fn is_in_sync(file: &Path) {
 /// Peak signal to noise of a picture against a frame of a film.
 fn likeness(picture: &Path, film: &Path, time: f64) -> f64 {
     let frame = picture.with_extension("reference.png");
-    // To the middle of the frame, so that rounding picks no other one.
-    let seek = format!("-i {} -vf trim=start={},scale=in_range=auto:out_range=full -frames:v 1", film.display(), time - 0.001);
-    ffmpeg(&seek, &frame);
-    let report = filtered(&[picture, &frame], "-filter_complex [0:v]format=gbrp[a];[1:v]format=gbrp[b];[a][b]psnr");
-    let average = report.split("average:").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let position = (time * 30.0).round();
+    ffmpeg(&format!("-i {} -vf select=eq(n\\,{position}) -frames:v 1", film.display()), &frame);
+    let report = filtered(
+        &[picture, &frame],
+        "-filter_complex [0:v]format=gbrp[a];[1:v]format=gbrp[b];[a][b]psnr",
+    );
+    let average = report
+        .split("average:")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .to_owned();
     if average == "inf" { 100.0 } else { number(&average) }
 }
 
@@ -307,7 +334,11 @@ fn clips_take_their_frames_and_their_sound() {
     for (key, expected) in [("a", 90), ("b", 105)] {
         let file = file_of(&result, key);
         assert_eq!(frames(&file), expected, "{key}");
-        assert!((seconds(&file) - expected as f64 / 30.0).abs() < 0.04, "{key}: {} s", seconds(&file));
+        assert!(
+            (seconds(&file) - expected as f64 / 30.0).abs() < 0.04,
+            "{key}: {} s",
+            seconds(&file)
+        );
         let start = number(&ffprobe(&file, "-select_streams v:0 -show_entries stream=start_time"));
         assert!(start.abs() < 0.001, "{key} starts at {start}");
         is_in_sync(&file);
@@ -343,26 +374,92 @@ fn mp3_beside_film_is_in_time() {
 #[test]
 fn pictures_are_the_frames_at_their_offsets_in_the_right_colours() {
     let film = Film::new();
-    film.make("hd.mp4", "1280x720", "-vf scale=out_color_matrix=bt709 -colorspace bt709 -color_primaries bt709 -color_trc bt709");
     let offsets = ["3.5s", "0s", "50%", "-0.9s"];
     let times = [3.5, 0.0, 3.0, 5.1];
-    for (name, format) in [
-        ("film.mp4", v1::ImageFormat::Jpeg),
-        ("hd.mp4", v1::ImageFormat::Jpeg),
-        ("hd.mp4", v1::ImageFormat::Png),
-        ("hd.mp4", v1::ImageFormat::Webp),
-    ] {
-        let result = film.run_on(name, vec![snapshots("shots", format, &offsets)]);
+    for format in [v1::ImageFormat::Jpeg, v1::ImageFormat::Png, v1::ImageFormat::Webp] {
+        let result = film.run(vec![snapshots("shots", format, &offsets)]);
         let node = node_of(&result, "shots");
         assert!(node.failure.is_none(), "{:?}", node.failure);
         for (file, time) in node.files.iter().zip(times) {
             let shown = file.source_offset.unwrap();
             let shown = shown.seconds as f64 + f64::from(shown.nanos) / 1e9;
-            assert!((shown - time).abs() < 0.002, "{name}: {shown} s instead of {time} s");
-            let found = likeness(Path::new(&file.path), &film.path(name), time);
-            assert!(found > 30.0, "{name} {format:?} at {time} s: {found} dB");
+            assert!((shown - time).abs() < 0.002, "{format:?}: {shown} s instead of {time} s");
+            let found = likeness(Path::new(&file.path), &film.path("film.mp4"), time);
+            // Neighbouring frames differ by far more.
+            assert!(found > 27.0, "{format:?} at {time} s: {found} dB");
         }
     }
+}
+
+/// Bars of one colour each: a wrong matrix or range shows at once.
+#[test]
+fn colours_stay_what_they_are() {
+    let film = Film::new();
+    let tags = |matrix: &str, tag: &str| {
+        format!("-vf scale=out_color_matrix={matrix},format=yuv420p -colorspace {tag} -color_primaries {tag} -color_trc {tag}")
+    };
+    for (name, size, options) in [
+        ("hd.mp4", "1280x720", tags("bt709", "bt709")),
+        ("sd.mp4", "640x480", tags("bt601", "smpte170m")),
+        ("odd.mp4", "1280x720", tags("bt601", "smpte170m")),
+        ("full.mp4", "1280x720", tags("bt709:out_range=full", "bt709") + " -color_range pc"),
+    ] {
+        let bars = format!("-f lavfi -i smptebars=s={size}:r=25:d=1 -c:v libx264 -preset ultrafast -crf 4 {options}");
+        ffmpeg(&bars, &film.path(name));
+        let result = film.run_on(
+            name,
+            vec![
+                snapshots("jpeg", v1::ImageFormat::Jpeg, &["0.4s"]),
+                snapshots("png", v1::ImageFormat::Png, &["0.4s"]),
+                snapshots("webp", v1::ImageFormat::Webp, &["0.4s"]),
+                transcode("same", Some(video(480)), v1::AudioCodec::Aac),
+                transcode("less", Some(video(240)), v1::AudioCodec::Aac),
+            ],
+        );
+        let wanted = bar_colours(&film.path(name));
+        for key in ["png", "jpeg", "webp", "same", "less"] {
+            let found = bar_colours(&file_of(&result, key));
+            let worst = found
+                .iter()
+                .zip(&wanted)
+                .map(|(a, b)| (i16::from(*a) - i16::from(*b)).abs())
+                .max()
+                .unwrap();
+            println!("{name} {key}: {worst}");
+            assert!(worst <= 6, "{name} {key}: {found:?} instead of {wanted:?}");
+        }
+        assert_eq!(
+            ffprobe(
+                &file_of(&result, "less"),
+                "-select_streams v:0 -show_entries stream=color_range,pix_fmt"
+            ),
+            "yuv420p,tv",
+            "{name}"
+        );
+    }
+}
+
+/// Red, green and blue in the middle of the seven upper bars.
+fn bar_colours(file: &Path) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(file)
+        .args([
+            "-vf",
+            "scale=700:100:flags=area,format=rgb24",
+            "-frames:v",
+            "1",
+            "-f",
+            "rawvideo",
+            "-",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout.len(), 700 * 100 * 3, "{}", file.display());
+    let middle = |bar: usize| (20 * 700 + 100 * bar + 50) * 3;
+    (0..7)
+        .flat_map(|bar| output.stdout[middle(bar)..middle(bar) + 3].to_vec())
+        .collect()
 }
 
 #[test]
@@ -422,7 +519,10 @@ fn every_shape_of_film_comes_out() {
         let file = file_of(&result, key);
         assert_eq!((size(&file).as_str(), frames(&file)), (expected, count), "{key}");
     }
-    let keys = ffprobe(&file_of(&result, "paced"), "-select_streams v:0 -skip_frame nokey -show_entries frame=pts_time");
+    let keys = ffprobe(
+        &file_of(&result, "paced"),
+        "-select_streams v:0 -skip_frame nokey -show_entries frame=pts_time",
+    );
     assert!(keys.lines().count() >= 6, "key frames: {keys}");
 }
 
@@ -444,7 +544,10 @@ fn no_shape_of_pass_hangs() {
         ],
         vec![clip(transcode("clip", Some(video(180)), v1::AudioCodec::Aac), 2000, 4000)],
         vec![snapshots("shots", v1::ImageFormat::Png, &["3s", "4s"])],
-        vec![transcode("mp3", None, v1::AudioCodec::Mp3), transcode("m4a", None, v1::AudioCodec::Aac)],
+        vec![
+            transcode("mp3", None, v1::AudioCodec::Mp3),
+            transcode("m4a", None, v1::AudioCodec::Aac),
+        ],
     ];
     for nodes in shapes {
         for _ in 0..ROUNDS {

@@ -118,12 +118,7 @@ pub fn output_path(folder: &Path, output: &PlanOutput) -> PathBuf {
     folder.join(format!("{}.{}", output.output_id, output.format))
 }
 
-fn attempt(
-    order: &Order,
-    range: &Range,
-    unstartable: &HashMap<usize, Failure>,
-    tick: &dyn Fn(&Counters),
-) -> Result<Outcome, Trouble> {
+fn attempt(order: &Order, range: &Range, unstartable: &HashMap<usize, Failure>, tick: &dyn Fn(&Counters)) -> Result<Outcome, Trouble> {
     let pipeline = gst::Pipeline::builder().name("pass").build();
     let guard = Running(pipeline.clone());
     let counters = Arc::new(Counters::for_nodes(order.jobs.len()));

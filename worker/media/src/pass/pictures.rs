@@ -20,7 +20,7 @@ use mps_proto::{
 use super::{
     clip::{clock, stream_time},
     counters::{self, Counters},
-    elements::{branch, broken, link, make, pad, raw_queue},
+    elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
     video,
 };
 use crate::{failure, rules::Snapshots};
@@ -183,8 +183,17 @@ fn write(picked: Picked, job: &Snapshots, path: &Path) -> Result<(), Failure> {
     source.set_property("format", gst::Format::Time);
     source.set_property("caps", &picked.caps);
     let mut chain = vec![source.clone()];
-    let format = if job.format == ImageFormat::Png { "RGB" } else { "I420" };
-    chain.extend(video::shape(&pipeline, "picture", &job.geometry, format)?);
+    // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is. WebP's encoder makes its own YUV.
+    chain.extend(video::shape(
+        &pipeline,
+        "picture",
+        &job.geometry,
+        "RGB",
+        video::Colour::Fixed("sRGB"),
+    )?);
+    if !matches!(job.format, ImageFormat::Png | ImageFormat::Webp) {
+        chain.extend(jpeg_colours(&pipeline)?);
+    }
     chain.push(encoder(&pipeline, job)?);
     let sink = make(&pipeline, "filesink", "file")?;
     sink.set_property("location", path);
@@ -202,6 +211,18 @@ fn write(picked: Picked, job: &Snapshots, path: &Path) -> Result<(), Failure> {
     let result = wait(&pipeline);
     drop(guard);
     result
+}
+
+/// JPEG means BT.601 in full range, whatever the film's colours are.
+fn jpeg_colours(pipeline: &gst::Pipeline) -> Result<[gst::Element; 2], Failure> {
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("colorimetry", "1:4:0:0")
+        .build();
+    Ok([
+        make(pipeline, "videoconvert", "jpeg-convert")?,
+        caps_filter(pipeline, "jpeg-colours", &caps)?,
+    ])
 }
 
 fn encoder(pipeline: &gst::Pipeline, job: &Snapshots) -> Result<gst::Element, Failure> {

@@ -10,7 +10,7 @@ use mps_proto::worker::v1::Failure;
 
 use super::{
     counters::{self, Counters},
-    elements::{broken, demux_queue, link, make, pad, raw_queue},
+    elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
 };
 use crate::{probe::InputFacts, rules};
 
@@ -57,7 +57,8 @@ impl Source {
             video_entry = Some(entry);
             if needs.decoded_video {
                 let decoded = decoded_video(pipeline, facts, counters)?;
-                decode(pipeline, &tee, &decoded.0, "video", counters)?;
+                let entry = decode(pipeline, &tee, &decoded.0, "video", counters)?;
+                correct_range(&entry, facts);
                 source.decoded_video = Some(decoded.1);
             }
             source.copied_video = needs.copied_video.then_some(tee);
@@ -176,14 +177,14 @@ fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) {
     }
 }
 
-/// A decoder between the tee of parsed media and a chain of raw media.
+/// A decoder between the tee of parsed media and a chain of raw media; gives the pad in front of it.
 fn decode(
     pipeline: &gst::Pipeline,
     parsed: &gst::Element,
     raw: &gst::Element,
     kind: &str,
     counters: &Arc<Counters>,
-) -> Result<(), Failure> {
+) -> Result<gst::Pad, Failure> {
     let queue = raw_queue(pipeline, &format!("{kind}-decode-queue"))?;
     let decoder = make(pipeline, "decodebin", &format!("{kind}-decode"))?;
     link(&[parsed, &queue, &decoder])?;
@@ -197,7 +198,7 @@ fn decode(
             let _ = pad.link(&entry);
         }
     });
-    Ok(())
+    pad(&queue, "src")
 }
 
 fn count_decoders(decoder: &gst::Element, counters: &Arc<Counters>) {
@@ -214,10 +215,42 @@ fn count_decoders(decoder: &gst::Element, counters: &Arc<Counters>) {
     });
 }
 
+/// Whether the film's colours use the full range, as those of JPEG do.
+fn is_full_range(facts: &InputFacts) -> bool {
+    rules::film(facts).is_some_and(|stream| {
+        let colorimetry = stream.video.as_ref().map_or("", |video| video.colorimetry.as_str());
+        colorimetry.starts_with("1:") || ["jpeg", "mjpeg"].contains(&stream.codec.as_str())
+    })
+}
+
+/// Tells the decoder the range that MP4's demuxer does not.
+fn correct_range(entry: &gst::Pad, facts: &InputFacts) {
+    let video = rules::film(facts).and_then(|stream| stream.video.as_ref());
+    let Some(colorimetry) = video.map(|video| video.colorimetry.clone()).filter(|told| told.starts_with("1:")) else {
+        return;
+    };
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(told) = event.view()
+        {
+            let mut caps = told.caps_owned();
+            caps.make_mut().set("colorimetry", colorimetry.as_str());
+            *event = gst::event::Caps::new(&caps);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Upright, progressive pictures: the chain's first element and the tee at its end.
 fn decoded_video(pipeline: &gst::Pipeline, facts: &InputFacts, counters: &Arc<Counters>) -> Result<(gst::Element, gst::Element), Failure> {
     let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
     let mut chain = vec![make(pipeline, "identity", "video-raw")?];
+    if is_full_range(facts) {
+        // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is.
+        chain.push(make(pipeline, "videoconvert", "video-range-convert")?);
+        let caps = gst::Caps::builder("video/x-raw").field("format", "BGRx").build();
+        chain.push(caps_filter(pipeline, "video-range", &caps)?);
+    }
     if video.interlaced {
         chain.push(make(pipeline, "videoconvert", "video-deinterlace-convert")?);
         let deinterlace = make(pipeline, "deinterlace", "video-deinterlace")?;

@@ -1,4 +1,4 @@
-//! Whether an H.264 sequence may hold fields: its parameter set says what the parser's caps leave out.
+//! Whether an H.264 sequence may hold fields, and the range of its colours: its parameter set says what the caps leave out.
 
 use gst::StructureRef;
 
@@ -7,13 +7,18 @@ const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 
 
 /// Whether the stream is coded in fields, or may be; `false` when its parameter set is not at hand.
 pub fn may_hold_fields(caps: &StructureRef) -> bool {
-    let Ok(codec_data) = caps.get::<gst::Buffer>("codec_data") else {
-        return false;
-    };
-    let Ok(bytes) = codec_data.map_readable() else { return false };
-    first_parameter_set(&bytes)
-        .and_then(frames_only)
-        .is_some_and(|frames_only| !frames_only)
+    from_codec_data(caps, frames_only).is_some_and(|frames_only| !frames_only)
+}
+
+/// Whether its colours use the full range; `false` when it does not say.
+pub fn is_full_range(caps: &StructureRef) -> bool {
+    from_codec_data(caps, full_range).unwrap_or(false)
+}
+
+fn from_codec_data(caps: &StructureRef, read: fn(&[u8]) -> Option<bool>) -> Option<bool> {
+    let codec_data = caps.get::<gst::Buffer>("codec_data").ok()?;
+    let bytes = codec_data.map_readable().ok()?;
+    first_parameter_set(&bytes).and_then(read)
 }
 
 /// The first sequence parameter set of an avcC record, without its NAL header.
@@ -25,15 +30,42 @@ fn first_parameter_set(record: &[u8]) -> Option<&[u8]> {
 /// frame_mbs_only_flag (H.264, 7.3.2.1.1).
 fn frames_only(parameter_set: &[u8]) -> Option<bool> {
     let payload = without_emulation(parameter_set);
-    let mut bits = Bits {
-        bytes: &payload,
-        position: 0,
-    };
+    up_to_frames_only(&mut Bits::of(&payload))
+}
+
+/// video_full_range_flag (H.264, E.1.1).
+fn full_range(parameter_set: &[u8]) -> Option<bool> {
+    /// aspect_ratio_idc: width and height follow.
+    const EXTENDED_ASPECT: u32 = 255;
+    let payload = without_emulation(parameter_set);
+    let mut bits = Bits::of(&payload);
+    if !up_to_frames_only(&mut bits)? {
+        bits.take(1)?;
+    }
+    bits.take(1)?;
+    if bits.take(1)? == 1 {
+        (0..4).try_for_each(|_| bits.exp_golomb().map(|_| ()))?;
+    }
+    let has_usability = bits.take(1)? == 1;
+    if has_usability && bits.take(1)? == 1 && bits.take(8)? == EXTENDED_ASPECT {
+        bits.take(32)?;
+    }
+    if has_usability && bits.take(1)? == 1 {
+        bits.take(1)?;
+    }
+    if !has_usability || bits.take(1)? == 0 {
+        return Some(false);
+    }
+    bits.take(3)?;
+    Some(bits.take(1)? == 1)
+}
+
+fn up_to_frames_only(bits: &mut Bits<'_>) -> Option<bool> {
     let profile = bits.take(8)? as u8;
     bits.take(16)?;
     bits.exp_golomb()?;
     if HIGH_PROFILES.contains(&profile) {
-        skip_chroma(&mut bits)?;
+        skip_chroma(bits)?;
     }
     bits.exp_golomb()?;
     match bits.exp_golomb()? {
@@ -107,7 +139,11 @@ struct Bits<'a> {
     position: usize,
 }
 
-impl Bits<'_> {
+impl<'a> Bits<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
     fn take(&mut self, count: usize) -> Option<u32> {
         let mut value = 0u32;
         for _ in 0..count {

@@ -91,7 +91,7 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
     let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio")
         .filter(|(num, den)| *num > 0 && *den > 0)
         .unwrap_or((1, 1));
-    let colorimetry = caps.get::<&str>("colorimetry").unwrap_or_default();
+    let colorimetry = colorimetry(caps);
     let (pixel_format, bit_depth) = pixel_format(caps);
     VideoProperties {
         width_px: caps.get("width").unwrap_or(0),
@@ -104,9 +104,22 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
         interlaced: is_interlaced(caps),
         pixel_format,
         bit_depth,
-        colorimetry: colorimetry.to_owned(),
-        hdr: high_dynamic_range(colorimetry).to_owned(),
+        hdr: high_dynamic_range(&colorimetry).to_owned(),
+        colorimetry,
         profile: caps.get::<&str>("profile").unwrap_or_default().to_owned(),
+    }
+}
+
+/// Of what the caps tell; MP4's demuxer takes full range for limited.
+fn colorimetry(caps: &StructureRef) -> String {
+    let told = caps.get::<&str>("colorimetry").unwrap_or_default();
+    let is_full = caps.name() == "video/x-h264" && sps::is_full_range(caps);
+    match told.parse::<gst_video::VideoColorimetry>() {
+        Ok(told) if is_full => {
+            let full = gst_video::VideoColorRange::Range0_255;
+            gst_video::VideoColorimetry::new(full, told.matrix(), told.transfer(), told.primaries()).to_string()
+        }
+        _ => told.to_owned(),
     }
 }
 
