@@ -29,8 +29,11 @@ impl Faults {
         self.0.iter().map(|violation| violation.field.as_str()).collect()
     }
 
-    /// At most so many characters (not bytes).
+    /// At most so many characters (not bytes), and no NUL, which databases don't store.
     pub fn length(&mut self, field: &str, text: &str, most: usize) {
+        if text.contains('\0') {
+            self.add(field, "holds a NUL character");
+        }
         let count = text.chars().count();
         if count > most {
             self.add(field, format!("has {count} characters; at most {most} are allowed"));

@@ -176,6 +176,14 @@ fn all_violations_come_at_once() {
 }
 
 #[test]
+fn text_with_a_nul_character_is_refused() {
+    let mut bad = request(vec![transcode("preset-remux")]);
+    bad.session_id = "a\0".into();
+    bad.labels.insert("team".into(), "\0".into());
+    assert_eq!(fields(&bad), ["session_id", "labels[\"team\"]"]);
+}
+
+#[test]
 fn limits_are_inclusive() {
     let mut edge = request(vec![transcode("preset-remux")]);
     edge.priority = -10;
