@@ -100,7 +100,7 @@ fn process(
                 Ok(times) => outputs::check(node, job, times, pass_order.folder, outcome.counters.nodes.get(number), facts),
                 Err(failure) => failed(&node.key, failure.clone()),
             });
-            reporter.checked();
+            reporter.checked(&outcome.counters);
         }
     }
     in_order_of(plan, &mut results);

@@ -62,9 +62,10 @@ impl<'a> Reporter<'a> {
         });
     }
 
-    /// A file was checked: that is movement too.
-    pub fn checked(&self) {
+    /// A node's files were checked: that is movement too.
+    pub fn checked(&self, counters: &Counters) {
         self.extra_ticks.set(self.extra_ticks.get() + 1);
+        self.report(counters, Phase::Checking);
     }
 
     fn node(&self, key: &str, job: &Job, node: &NodeCounters, phase: Phase) -> NodeProgress {

@@ -277,8 +277,12 @@ fn likeness(picture: &Path, film: &Path, time: f64) -> f64 {
     let frame = picture.with_extension("reference.png");
     let position = (time * 30.0).round();
     ffmpeg(&format!("-i {} -vf select=eq(n\\,{position}) -frames:v 1", film.display()), &frame);
+    psnr(picture, &frame)
+}
+
+fn psnr(picture: &Path, reference: &Path) -> f64 {
     let report = filtered(
-        &[picture, &frame],
+        &[picture, reference],
         "-filter_complex [0:v]format=gbrp[a];[1:v]format=gbrp[b];[a][b]psnr",
     );
     let average = report
@@ -388,6 +392,34 @@ fn pictures_are_the_frames_at_their_offsets_in_the_right_colours() {
             // Neighbouring frames differ by far more.
             assert!(found > 27.0, "{format:?} at {time} s: {found} dB");
         }
+    }
+}
+
+#[test]
+fn pictures_far_apart_are_reached_by_leaps() {
+    let film = Film::new();
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=60 -c:v libx264 -preset ultrafast -bf 2 -g 50 -pix_fmt yuv420p",
+        &film.path("long.mkv"),
+    );
+    let offsets = ["1s", "20.02s", "50%", "59.98s", "100%"];
+    let result = film.run_on(
+        "long.mkv",
+        vec![
+            snapshots("shots", v1::ImageFormat::Png, &offsets),
+            snapshots("more", v1::ImageFormat::Jpeg, &["40s"]),
+        ],
+    );
+    let counters = result.counters.unwrap();
+    assert_eq!(counters.video_decoders, 1);
+    assert!(counters.decoded_frames < 300, "{} frames were decoded", counters.decoded_frames);
+    assert_eq!(node_of(&result, "more").files.len(), 1);
+    for (file, frame) in node_of(&result, "shots").files.iter().zip([25, 500, 750, 1499, 1499]) {
+        let reference = film.path("reference.png");
+        let command = format!("-i {} -vf select=eq(n\\,{frame}) -frames:v 1", film.path("long.mkv").display());
+        ffmpeg(&command, &reference);
+        let found = psnr(Path::new(&file.path), &reference);
+        assert!(found > 35.0, "frame {frame}: {found} dB, {:?}", file.source_offset);
     }
 }
 
@@ -556,5 +588,63 @@ fn no_shape_of_pass_hangs() {
                 assert!(node.failure.is_none(), "{:?}", node.failure);
             }
         }
+    }
+}
+
+/// CPU seconds of this process, and of the children it has waited for.
+fn cpu_seconds() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<f64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(0.0))
+        .collect();
+    // Clock ticks; Linux has 100 a second wherever this runs.
+    ((fields[11] + fields[12]) / 100.0, (fields[13] + fields[14]) / 100.0)
+}
+
+#[test]
+#[ignore = "measures CPU against ffmpeg; run it alone"]
+fn a_pass_costs_no_more_than_ffmpeg() {
+    let film = Film::new();
+    film.make("film.mp4", "1920x1080", "");
+    let input = film.path("film.mp4").display().to_string();
+    let commands = [
+        format!("-i {input} -vf scale=-2:720 -c:v libx264 -preset veryfast -crf 20 -g 60 -c:a aac -b:a 128k -movflags +faststart"),
+        format!("-i {input} -vf scale=-2:360 -c:v libx264 -preset veryfast -crf 20 -g 60 -c:a aac -b:a 128k -movflags +faststart"),
+    ];
+    let measure = |work: &dyn Fn()| {
+        let (mine, theirs) = cpu_seconds();
+        work();
+        let (mine_after, theirs_after) = cpu_seconds();
+        (mine_after - mine, theirs_after - theirs)
+    };
+    for _ in 0..2 {
+        let one = measure(&|| ffmpeg(&commands[0], &film.path("a.mp4"))).1;
+        let two = measure(&|| ffmpeg(&commands[1], &film.path("b.mp4"))).1;
+        let shots = measure(&|| {
+            for number in 0..10 {
+                ffmpeg(&format!("-ss 0.{number} -i {input} -frames:v 1"), &film.path("c.jpg"));
+            }
+        })
+        .1;
+        let offsets = ["0s", "10%", "20%", "30%", "40%", "50%", "60%", "70%", "80%", "90%"];
+        let single = measure(&|| drop(film.run(vec![transcode("one", Some(video(720)), v1::AudioCodec::Aac)]))).0;
+        let all = vec![
+            transcode("big", Some(video(720)), v1::AudioCodec::Aac),
+            transcode("small", Some(video(360)), v1::AudioCodec::Aac),
+            snapshots("shots", v1::ImageFormat::Jpeg, &offsets),
+        ];
+        let fused = measure(&|| drop(film.run(all.clone()))).0;
+        let pictures = measure(&|| drop(film.run(vec![snapshots("shots", v1::ImageFormat::Jpeg, &offsets)]))).0;
+        println!("one: {single:.2} s, ffmpeg {one:.2} s ({:.2})", single / one);
+        println!(
+            "fused: {fused:.2} s, ffmpeg {:.2} s ({:.2})",
+            one + two + shots,
+            fused / (one + two + shots)
+        );
+        println!("pictures: {pictures:.2} s, ffmpeg {shots:.2} s ({:.2})", pictures / shots);
     }
 }

@@ -74,6 +74,13 @@ impl Counters {
         }
     }
 
+    /// Every node is waited for again.
+    pub fn begin(&self) {
+        for node in &self.nodes {
+            node.done.store(false, Relaxed);
+        }
+    }
+
     /// Nothing is waited for from a node that is not in the pass.
     pub fn leave_out(&self, node: usize) {
         if let Some(node) = self.nodes.get(node) {

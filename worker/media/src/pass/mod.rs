@@ -7,6 +7,7 @@ pub mod counters;
 mod elements;
 mod file;
 mod gif;
+mod leaps;
 mod pictures;
 mod seek;
 mod source;
@@ -45,6 +46,7 @@ impl Drop for Running {
 }
 
 /// What a pass works on.
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     pub input: &'a Path,
     pub facts: &'a InputFacts,
@@ -85,10 +87,14 @@ impl Outcome {
 
 /// Runs a pass; an error is one of the whole pass. `tick` is called about four times a second.
 pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> {
+    if let Some(outcome) = leaps::run(order, tick) {
+        return Ok(outcome);
+    }
     let mut range = Range::of(order.jobs, order.facts);
     let mut unstartable = HashMap::new();
     loop {
-        match attempt(order, &range, &unstartable, tick) {
+        let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
+        match attempt(order, &range, &unstartable, &counters, tick) {
             Ok(outcome) => return Ok(outcome),
             // A source that cannot seek is read from its beginning.
             Err(Trouble::NoSeek) if range != Range::WHOLE => range = Range::WHOLE,
@@ -118,29 +124,34 @@ pub fn output_path(folder: &Path, output: &PlanOutput) -> PathBuf {
     folder.join(format!("{}.{}", output.output_id, output.format))
 }
 
-fn attempt(order: &Order, range: &Range, unstartable: &HashMap<usize, Failure>, tick: &dyn Fn(&Counters)) -> Result<Outcome, Trouble> {
+fn attempt(
+    order: &Order,
+    range: &Range,
+    unstartable: &HashMap<usize, Failure>,
+    counters: &Arc<Counters>,
+    tick: &dyn Fn(&Counters),
+) -> Result<Outcome, Trouble> {
     let pipeline = gst::Pipeline::builder().name("pass").build();
     let guard = Running(pipeline.clone());
-    let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
-    let (source, feeder) = source(&pipeline, order, &counters)?;
+    let (source, feeder) = source(&pipeline, order, counters)?;
     let mut graph = Graph {
         pipeline: &pipeline,
         source: &source,
         order,
         range,
-        counters: &counters,
+        counters,
         sound: Vec::new(),
         pictures: Vec::new(),
     };
     for (node, job) in order.jobs.iter().enumerate() {
-        if unstartable.contains_key(&node) {
+        if unstartable.contains_key(&node) || is_idle(job) {
             counters.leave_out(node);
             continue;
         }
         graph.add(node, job)?;
     }
     if unstartable.len() == order.jobs.len() {
-        return Ok(Outcome::of_failures(order, unstartable, counters, range));
+        return Ok(Outcome::of_failures(order, unstartable, counters.clone(), range));
     }
     let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
     let pictures = std::mem::take(&mut graph.pictures);
@@ -148,7 +159,7 @@ fn attempt(order: &Order, range: &Range, unstartable: &HashMap<usize, Failure>, 
     if let Err(error) = pipeline.set_state(gst::State::Playing) {
         return Err(bus::why_unstartable(&pipeline, &sharing).unwrap_or_else(|| broken(&error.to_string()).into()));
     }
-    let ended = seek::perform(&pipeline, gates, range).and_then(|()| bus::run(&pipeline, &counters, sharing, tick).map_err(Trouble::from));
+    let ended = seek::perform(&pipeline, gates, range).and_then(|()| bus::run(&pipeline, counters, sharing, tick).map_err(Trouble::from));
     drop(guard);
     drop(feeder);
     let failures = match ended {
@@ -171,10 +182,15 @@ fn attempt(order: &Order, range: &Range, unstartable: &HashMap<usize, Failure>, 
     }
     Ok(Outcome {
         jobs,
-        counters,
+        counters: counters.clone(),
         base: range.start,
         to_the_end: range.stop.is_none(),
     })
+}
+
+/// Whether there is nothing to do for a job in this attempt.
+fn is_idle(job: &Job) -> bool {
+    matches!(job, Job::Snapshots(job) if job.pictures.is_empty())
 }
 
 fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<gif::Feeder>), Failure> {

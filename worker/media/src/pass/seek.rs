@@ -15,6 +15,8 @@ use crate::{
 
 /// Shorter starts are decoded and dropped.
 const WORTH_A_SEEK: Duration = Duration::from_secs(1);
+/// How far before the first picture a pass begins: a seek cuts the frame that it lands in, and its time with it.
+const BEFORE_FIRST_PICTURE: Duration = Duration::from_millis(500);
 /// How far behind the last picture a pass goes on.
 const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
 /// How long the first packet may take.
@@ -39,7 +41,8 @@ impl Range {
         if facts.animated_gif || facts.still_picture || facts.edit_list_inside {
             return Self::WHOLE;
         }
-        let parts: Vec<Self> = jobs.iter().map(part).collect();
+        let is_idle = |job: &&Job| matches!(job, Job::Snapshots(job) if job.pictures.is_empty());
+        let parts: Vec<Self> = jobs.iter().filter(|job| !is_idle(job)).map(part).collect();
         let start = parts.iter().map(|part| part.start).min().unwrap_or_default();
         let stop = parts
             .iter()
@@ -65,7 +68,7 @@ fn part(job: &Job) -> Range {
         Job::Snapshots(job) => {
             let offsets = || job.pictures.iter().map(|picture| picture.offset);
             Range {
-                start: offsets().min().unwrap_or_default(),
+                start: offsets().min().unwrap_or_default().saturating_sub(BEFORE_FIRST_PICTURE),
                 stop: offsets().max().map(|last| last + BEHIND_LAST_PICTURE),
             }
         }
