@@ -36,7 +36,7 @@ pub fn run() -> i32 {
         Ok(None) | Err(_) => return PIPE_GONE,
     };
     end_with_stdin();
-    let _telemetry = mps_telemetry::init(&telemetry());
+    let _telemetry = Telemetry::start();
     let span = tracing::info_span!("run_unit", input = %order.input_name);
     mps_telemetry::set_parent(&span, &order.traceparent);
     let result = span.in_scope(|| {
@@ -98,6 +98,35 @@ fn end_with_stdin() {
         while std::io::stdin().lock().read(&mut rest).is_ok_and(|count| count > 0) {}
         std::process::exit(PIPE_GONE);
     });
+}
+
+/// Logs and traces. What is exported needs a runtime; without an endpoint there is none.
+struct Telemetry {
+    // Dropped in this order: the guard's last export still needs the runtime.
+    _guard: Option<mps_telemetry::Guard>,
+    _runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Telemetry {
+    fn start() -> Self {
+        let options = telemetry();
+        let runtime = options.otlp_endpoint.as_ref().and_then(|_| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .ok()
+        });
+        let entered = runtime.as_ref().map(tokio::runtime::Runtime::enter);
+        let guard = mps_telemetry::init(&options)
+            .inspect_err(|error| eprintln!("telemetry does not start: {error:#}"))
+            .ok();
+        drop(entered);
+        Self {
+            _guard: guard,
+            _runtime: runtime,
+        }
+    }
 }
 
 fn telemetry() -> mps_telemetry::Options {

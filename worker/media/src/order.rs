@@ -90,14 +90,23 @@ fn process(
         };
         counters.video_decoders = outcome.counters.video_decoders.load(std::sync::atomic::Ordering::Relaxed) as i32;
         counters.decoded_frames = outcome.counters.decoded.count() as i64;
-        if let Some(failure) = shortfall(&outcome, facts).or_else(|| forbidden_damage(plan)) {
+        let damage = damage::count();
+        if let Some(failure) = shortfall(&outcome, facts).or_else(|| forbidden_damage(plan, damage)) {
             return whole_failure(failure);
         }
         reporter.report(&outcome.counters, Phase::Checking);
         let made = outcome.jobs.iter().zip(nodes.iter().zip(&jobs)).enumerate();
         for (number, (result, (node, job))) in made {
             results.push(match result {
-                Ok(times) => outputs::check(node, job, times, pass_order.folder, outcome.counters.nodes.get(number), facts),
+                Ok(times) => outputs::check(
+                    node,
+                    job,
+                    times,
+                    pass_order.folder,
+                    outcome.counters.nodes.get(number),
+                    facts,
+                    damage,
+                ),
                 Err(failure) => failed(&node.key, failure.clone()),
             });
             reporter.checked(&outcome.counters);
@@ -187,8 +196,7 @@ fn truncated(detail: String) -> Failure {
     )
 }
 
-fn forbidden_damage(plan: &MediaPlan) -> Option<Failure> {
-    let count = damage::count();
+fn forbidden_damage(plan: &MediaPlan, count: u64) -> Option<Failure> {
     (count > 0 && plan.damage_policy() == DamagePolicy::Fail).then(|| {
         failure::data(
             ErrorReason::InputDamaged,

@@ -9,7 +9,7 @@ use mps_proto::{
 
 use crate::{
     check::{Expectation, check_output},
-    damage, failure, faststart,
+    failure, faststart,
     pass::{counters::NodeCounters, output_path},
     probe::InputFacts,
     rules::{self, Audio, Job, Snapshots, Transcode, Video},
@@ -19,7 +19,7 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(600);
 /// What one packet of sound lasts at most, and a little.
 const PACKET: Duration = Duration::from_millis(80);
 
-/// Finishes the files of a node.
+/// Finishes the files of a node. `damage`: what decoders reported of the input; checks of copied outputs report it again.
 pub fn check(
     node: &PlanNode,
     job: &Job,
@@ -27,6 +27,7 @@ pub fn check(
     folder: &Path,
     counters: Option<&NodeCounters>,
     facts: &InputFacts,
+    damage: u64,
 ) -> NodeResult {
     let files = match (job, counters) {
         (Job::Transcode(job), Some(counters)) => film(job, folder, counters, facts).map(|file| vec![file]),
@@ -38,7 +39,7 @@ pub fn check(
             key: node.key.clone(),
             files: in_order_of(node, files),
             failure: None,
-            warnings: warnings(facts),
+            warnings: warnings(facts, damage),
         },
         Err(failure) => NodeResult {
             key: node.key.clone(),
@@ -48,9 +49,8 @@ pub fn check(
     }
 }
 
-fn warnings(facts: &InputFacts) -> Vec<mps_proto::rpc::Status> {
+fn warnings(facts: &InputFacts, count: u64) -> Vec<mps_proto::rpc::Status> {
     let mut found = Vec::new();
-    let count = damage::count();
     if count > 0 {
         found.push(failure::warning(
             ErrorReason::InputDamaged,

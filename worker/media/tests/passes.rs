@@ -365,6 +365,13 @@ fn copies_keep_packets_and_sync() {
     }
     let part = file_of(&result, "part");
     assert!((88..=92).contains(&frames(&part)), "{} frames", frames(&part));
+    let decoded = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&part)
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    assert!(decoded.stderr.is_empty(), "{}", String::from_utf8_lossy(&decoded.stderr));
     is_in_sync(&part);
 }
 

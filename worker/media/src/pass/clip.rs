@@ -68,11 +68,17 @@ impl Window {
     }
 
     /// Running time of the branch begins with the clip: its segment is replaced, so that what stands before it has negative time.
-    pub fn rebase(&self, branch: &gst::Pad) {
-        let (start, end) = (
-            clock(self.clip.start + self.delay),
-            self.clip.end.map(|end| clock(end + self.delay)),
-        );
+    fn rebase(&self, branch: &gst::Pad) {
+        self.replace_segment(branch, self.clip.end.map(|end| clock(end + self.delay)));
+    }
+
+    /// The same, without an end.
+    pub fn rebase_start(&self, branch: &gst::Pad) {
+        self.replace_segment(branch, None);
+    }
+
+    fn replace_segment(&self, branch: &gst::Pad, end: Option<gst::ClockTime>) {
+        let start = clock(self.clip.start + self.delay);
         branch.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
                 return gst::PadProbeReturn::Ok;

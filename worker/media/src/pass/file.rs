@@ -121,15 +121,22 @@ fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
         let Some(time) = stream_time(&source, buffer) else {
             return gst::PadProbeReturn::Ok;
         };
+        // In the order of decoding: what is shown before the end may need a packet that is shown behind it.
+        let late = buffer
+            .pts()
+            .zip(buffer.dts())
+            .map(|(pts, dts)| pts.saturating_sub(dts))
+            .unwrap_or_default();
+        let decoded = time.saturating_sub(late);
         let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         if time >= start && is_key {
             started.store(true, Relaxed);
         }
-        let behind = end.is_some_and(|end| time >= end);
+        let behind = end.is_some_and(|end| decoded >= end);
         if behind || !started.load(Relaxed) {
             return gst::PadProbeReturn::Drop;
         }
         gst::PadProbeReturn::Ok
     });
-    window.rebase(branch);
+    window.rebase_start(branch);
 }
