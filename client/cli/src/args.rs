@@ -277,7 +277,7 @@ pub enum StorageCommand {
         files: Vec<PathBuf>,
         to: String,
     },
-    /// Downloads an object: storage:key [FILE]
+    /// Downloads an object to a file, by default one of its name here: storage:key FILE
     Download { object: String, file: Option<PathBuf> },
     /// Makes a folder: storage:directory/
     Mkdir { place: String },

@@ -38,7 +38,7 @@ pub async fn restart_task(app: &App, project: &str, id: &str, request: &RestartT
     } else {
         None
     };
-    let task = write(app, id, prepared, request.failed_only, replay).await?;
+    let task = write(app, id, seen.task.run, prepared, request.failed_only, replay).await?;
     app.nudge.committed();
     app.queue.wake(&app.config.default_pool).await;
     Ok(task)
@@ -67,14 +67,22 @@ fn nodes_to_run(task: &Task, failed_only: bool) -> HashSet<String> {
     task.node_statuses.iter().filter(runs).map(|status| status.key.clone()).collect()
 }
 
-async fn write(app: &App, id: &str, prepared: Option<Prepared>, failed_only: bool, replay: Option<Replay>) -> Result<Task, ApiError> {
+async fn write(
+    app: &App,
+    id: &str,
+    planned_run: i32,
+    prepared: Option<Prepared>,
+    failed_only: bool,
+    replay: Option<Replay>,
+) -> Result<Task, ApiError> {
     let txn = app.store.begin().await?;
     let Some(mut row) = tasks::lock(&app.store, &txn, id).await? else {
         return Err(ApiError::not_found(format!("tasks/{id}")));
     };
     match (row.state, prepared) {
         (TaskState::Waiting, None) => units::move_to_front(&app.store, &txn, id, row.task.run).await?,
-        (_, Some(prepared)) if row.ended() => new_run(app, &txn, &mut row, &prepared, failed_only).await?,
+        // Two restarts at once: the second one's plan is of a run that is not the last any more.
+        (_, Some(prepared)) if row.ended() && row.task.run == planned_run => new_run(app, &txn, &mut row, &prepared, failed_only).await?,
         _ => {
             return Err(
                 ApiError::wrong_state(format!("tasks/{id} is {}", row.state.as_str_name())).hint("wait for its end, or cancel it first")

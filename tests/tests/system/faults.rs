@@ -48,7 +48,7 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
             "child {child} outlived its worker"
         );
     }
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}");
     assert_eq!(
         media::decode_fully(&stack.fetch_output(&task.node_statuses[0].outputs[0]).await),
@@ -75,7 +75,7 @@ async fn task_survives_a_killed_child() {
     })
     .await;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), Signal::SIGKILL).expect("child is ours");
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
 }
 
@@ -89,7 +89,7 @@ async fn frozen_worker_publishes_nothing_after_it_was_fenced() {
     .await;
     stack.workers[0].signal(Signal::SIGSTOP);
     stack.add_worker();
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
     let output = task.node_statuses[0].outputs[0].clone();
     stack.workers[0].signal(Signal::SIGCONT);
@@ -117,7 +117,7 @@ async fn running_work_is_not_redone_when_postgres_was_away() {
     })
     .await;
     stack.database.postgres().resume();
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
     assert_eq!(task.node_statuses[0].attempts, 1, "the unit was leased once\n{}", stack.logs());
 }
@@ -233,7 +233,7 @@ async fn worker_that_thaws_after_its_task_was_restarted_publishes_nothing() {
         .await
         .expect("restarted");
     stack.workers[0].signal(Signal::SIGCONT);
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!((task.state(), task.run), (TaskState::Succeeded, 2), "{task:#?}\n{}", stack.logs());
     assert_eq!(task.previous_runs.len(), 1);
     let output = task.node_statuses[0].outputs[0].clone();

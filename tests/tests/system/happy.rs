@@ -22,7 +22,7 @@ async fn outputs_are_right_on(kind: DatabaseKind) {
         snapshots(&["0.5s", "50%", "-1s"]),
     ];
     let name = submit(&stack.client().await, request("in/clip.mp4", nodes)).await;
-    let task = stack.wait_ended(&name, Duration::from_secs(90)).await;
+    let task = stack.wait_ended(&name, Duration::from_secs(180)).await;
 
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
     assert_eq!(task.node_statuses.len(), 3);
