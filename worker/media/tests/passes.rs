@@ -9,7 +9,7 @@ use std::{
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildProgress, ChildResult, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput},
+    worker::v1::{ChildOrder, ChildProgress, ChildResult, FailureKind, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput},
 };
 
 /// Sound and picture may be apart by this much.
@@ -373,6 +373,71 @@ fn copies_keep_packets_and_sync() {
         .unwrap();
     assert!(decoded.stderr.is_empty(), "{}", String::from_utf8_lossy(&decoded.stderr));
     is_in_sync(&part);
+}
+
+#[test]
+fn other_containers_are_remuxed() {
+    let film = Film::new();
+    for name in ["film.ts", "film.mkv", "film.flv"] {
+        ffmpeg(&format!("-i {} -c copy", film.path("film.mp4").display()), &film.path(name));
+        let result = film.run_on(
+            name,
+            vec![
+                transcode("copy", Some(copied_video()), v1::AudioCodec::Copy),
+                transcode("encoded", Some(video(180)), v1::AudioCodec::Aac),
+            ],
+        );
+        for key in ["copy", "encoded"] {
+            let file = file_of(&result, key);
+            assert_eq!(frames(&file), 180, "{name} {key}");
+            is_in_sync(&file);
+        }
+    }
+}
+
+#[test]
+fn what_a_container_cannot_hold_fails_alone() {
+    let film = Film::new();
+    let source = film.path("film.mp4").display().to_string();
+    ffmpeg(
+        &format!("-t 2 -i {source} -c:v libvpx -deadline realtime -c:a libvorbis"),
+        &film.path("film.webm"),
+    );
+    let mut sound_only = transcode("mp3", None, v1::AudioCodec::Mp3);
+    if let Some(Settings::Transcode(settings)) = sound_only.settings.as_mut().and_then(|settings| settings.settings.as_mut()) {
+        settings.audio = Some(sound(v1::AudioCodec::Copy));
+    }
+    let result = film.run_on(
+        "film.webm",
+        vec![
+            transcode("video", Some(copied_video()), v1::AudioCodec::Aac),
+            transcode("audio", Some(video(180)), v1::AudioCodec::Copy),
+            sound_only,
+            transcode("good", Some(video(180)), v1::AudioCodec::Aac),
+        ],
+    );
+    for key in ["video", "audio", "mp3"] {
+        let failure = node_of(&result, key).failure.as_ref().unwrap_or_else(|| panic!("{key} came out"));
+        assert_eq!(failure.kind, FailureKind::Data as i32, "{key}: {failure:?}");
+    }
+    assert_eq!(frames(&file_of(&result, "good")), 60);
+}
+
+#[test]
+fn h265_comes_out() {
+    let film = Film::new();
+    let mut settings = video(180);
+    settings.codec = Some(v1::VideoCodec::H265 as i32);
+    settings.profile = Some("main".into());
+    settings.crf = Some(28);
+    let result = film.run(vec![transcode("hevc", Some(settings), v1::AudioCodec::Aac)]);
+    let file = file_of(&result, "hevc");
+    assert_eq!(
+        ffprobe(&file, "-select_streams v:0 -show_entries stream=codec_name,codec_tag_string"),
+        "hevc,hvc1"
+    );
+    assert_eq!(frames(&file), 180);
+    is_in_sync(&file);
 }
 
 #[test]

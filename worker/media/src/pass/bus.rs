@@ -134,6 +134,9 @@ fn classify(error: &gst::message::Error) -> Failure {
             ),
         };
     }
+    if cause.kind::<gst::CoreError>() == Some(gst::CoreError::MissingPlugin) {
+        return failure::data(ErrorReason::DecoderMissing, text, "install the GStreamer plugin that decodes it");
+    }
     match cause.kind::<gst::ResourceError>() {
         Some(gst::ResourceError::NoSpaceLeft) => failure::node(ErrorReason::DiskFull, text, "give the worker more scratch space"),
         _ => failure::node(

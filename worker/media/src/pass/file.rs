@@ -66,13 +66,15 @@ impl Output {
         self.take(pipeline, &guard, kind)
     }
 
-    /// Takes the input's packets as they are. A clip begins with the first key frame in it.
+    /// Takes the input's packets as they are. A clip begins with the first key frame in it. `timestamper`: the element that finds out when
+    /// each packet is decoded, for containers that do not say.
     pub fn copy(
         &self,
         pipeline: &gst::Pipeline,
         tee: &gst::Element,
         kind: &'static str,
         window: &Window,
+        timestamper: Option<&str>,
         counters: &Arc<Counters>,
     ) -> Result<(), Failure> {
         let node = self.node;
@@ -82,7 +84,12 @@ impl Output {
             let node = counters.nodes.get(node)?;
             Some(if kind == "video" { &node.video } else { &node.audio })
         });
-        self.take(pipeline, &guard, kind)
+        let Some(timestamper) = timestamper else {
+            return self.take(pipeline, &guard, kind);
+        };
+        let timestamper = make(pipeline, timestamper, &format!("n{node}-{kind}-stamp"))?;
+        link(&[&guard, &timestamper])?;
+        self.take(pipeline, &timestamper, kind)
     }
 
     fn link_entry(&self, queue: &gst::Element, kind: &str) -> Result<(), Failure> {

@@ -148,7 +148,9 @@ fn attempt(
             counters.leave_out(node);
             continue;
         }
-        graph.add(node, job)?;
+        if let Err(failure) = graph.add(node, job) {
+            return Err(Trouble::Unstartable(HashMap::from([(node, failure)])));
+        }
     }
     if unstartable.len() == order.jobs.len() {
         return Ok(Outcome::of_failures(order, unstartable, counters.clone(), range));
@@ -186,6 +188,18 @@ fn attempt(
         base: range.start,
         to_the_end: range.stop.is_none(),
     })
+}
+
+/// Matroska says when a packet is shown, and not when it is decoded; MP4 needs both.
+fn timestamper(facts: &InputFacts) -> Option<&'static str> {
+    if !["matroska", "webm"].contains(&facts.media.container.as_str()) {
+        return None;
+    }
+    match crate::rules::film(facts)?.codec.as_str() {
+        "h264" => Some("h264timestamper"),
+        "hevc" => Some("h265timestamper"),
+        _ => None,
+    }
 }
 
 /// Whether there is nothing to do for a job in this attempt.
@@ -262,6 +276,7 @@ impl Graph<'_> {
                 needed(self.source.copied_video.as_ref())?,
                 "video",
                 &window,
+                timestamper(self.order.facts),
                 self.counters,
             )?,
             Some(Video::Encode(settings)) => {
@@ -275,7 +290,7 @@ impl Graph<'_> {
             Some(Audio::Copy) => {
                 let window = self.window(job.clip, self.order.starts.audio);
                 let tee = needed(self.source.copied_audio.as_ref())?;
-                output.copy(self.pipeline, tee, "audio", &window, self.counters)
+                output.copy(self.pipeline, tee, "audio", &window, None, self.counters)
             }
             Some(Audio::Encode(settings)) => {
                 let packets = self.sound(node, settings, job.clip)?;

@@ -186,12 +186,18 @@ fn x264(encoder: &gst::Element, job: &VideoEncode) {
     }
 }
 
+/// Every key frame can be sought to: by itself x265 lets pictures around it need earlier ones, and its element marks those I-frames as key frames.
+const CLOSED_GOPS: &str = "open-gop=0:min-keyint=1";
+
 fn x265(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property_from_str("speed-preset", preset(job.speed));
     encoder.set_property("key-int-max", job.gop_frames.max(1));
     match job.rate {
-        Rate::Crf(crf) => encoder.set_property("option-string", format!("crf={crf}")),
-        Rate::AverageBps(rate) => encoder.set_property("bitrate", kbps(rate)),
+        Rate::Crf(crf) => encoder.set_property("option-string", format!("crf={crf}:{CLOSED_GOPS}")),
+        Rate::AverageBps(rate) => {
+            encoder.set_property("option-string", CLOSED_GOPS);
+            encoder.set_property("bitrate", kbps(rate));
+        }
     }
 }
 

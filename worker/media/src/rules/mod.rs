@@ -139,21 +139,48 @@ fn transcode(node: &PlanNode, settings: &TranscodeSettings, facts: &InputFacts) 
         output,
         container,
         video: match (&settings.video, video) {
-            (Some(settings), Some(stream)) => Some(video_job(settings, stream)),
+            (Some(settings), Some(stream)) => Some(video_job(settings, stream, facts)?),
             _ => None,
         },
         audio: match (&settings.audio, audio) {
-            (Some(settings), Some(stream)) => Some(audio_job(settings, stream)),
+            (Some(settings), Some(stream)) => Some(audio_job(settings, stream, container, facts)?),
             _ => None,
         },
         clip,
     })
 }
 
-fn video_job(settings: &mps_proto::v1::VideoSettings, stream: &MediaStream) -> Video {
-    if settings.codec() == VideoCodec::Copy {
-        return Video::Copy;
+/// Codecs that the muxers take as they are.
+const COPIED_VIDEO: [&str; 4] = ["h264", "hevc", "mpeg4", "av1"];
+const COPIED_AUDIO: [&str; 5] = ["aac", "mp3", "ac3", "alac", "opus"];
+
+fn unless_copyable(stream: &MediaStream, codecs: &[&str]) -> Result<(), Failure> {
+    if codecs.contains(&stream.codec.as_str()) {
+        return Ok(());
     }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        format!("the container cannot hold {} as it is", stream.codec),
+        "encode the stream instead of copying it, or choose another container",
+    ))
+}
+
+fn unless_undecodable(stream: &MediaStream, facts: &InputFacts) -> Result<(), Failure> {
+    if !facts.undecodable.contains(&stream.index) {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::DecoderMissing,
+        format!("no decoder for {} ({}) is installed", stream.codec, stream.kind),
+        "install the GStreamer plugin that decodes it, or convert the input",
+    ))
+}
+
+fn video_job(settings: &mps_proto::v1::VideoSettings, stream: &MediaStream, facts: &InputFacts) -> Result<Video, Failure> {
+    if settings.codec() == VideoCodec::Copy {
+        return unless_copyable(stream, &COPIED_VIDEO).map(|()| Video::Copy);
+    }
+    unless_undecodable(stream, facts)?;
     let frame_rate = settings
         .frame_rate_num
         .map(|num| (num, settings.frame_rate_den.unwrap_or(1).max(1)));
@@ -161,7 +188,7 @@ fn video_job(settings: &mps_proto::v1::VideoSettings, stream: &MediaStream) -> V
         RateControl::Vbr => Rate::AverageBps(settings.bitrate_bps()),
         _ => Rate::Crf(settings.crf.unwrap_or(if settings.codec() == VideoCodec::H265 { 28 } else { 23 })),
     };
-    Video::Encode(VideoEncode {
+    Ok(Video::Encode(VideoEncode {
         codec: settings.codec(),
         rate,
         geometry: Geometry::resolve(
@@ -176,7 +203,7 @@ fn video_job(settings: &mps_proto::v1::VideoSettings, stream: &MediaStream) -> V
         gop_frames: gop_frames(settings, frame_rate),
         profile: settings.profile().to_owned(),
         speed: settings.speed(),
-    })
+    }))
 }
 
 fn gop_frames(settings: &mps_proto::v1::VideoSettings, frame_rate: Option<(i32, i32)>) -> i32 {
@@ -189,17 +216,24 @@ fn gop_frames(settings: &mps_proto::v1::VideoSettings, frame_rate: Option<(i32, 
     }
 }
 
-fn audio_job(settings: &mps_proto::v1::AudioSettings, stream: &MediaStream) -> Audio {
+fn audio_job(
+    settings: &mps_proto::v1::AudioSettings,
+    stream: &MediaStream,
+    container: Container,
+    facts: &InputFacts,
+) -> Result<Audio, Failure> {
     if settings.codec() == AudioCodec::Copy {
-        return Audio::Copy;
+        let codecs: &[&str] = if container == Container::Mp3 { &["mp3"] } else { &COPIED_AUDIO };
+        return unless_copyable(stream, codecs).map(|()| Audio::Copy);
     }
+    unless_undecodable(stream, facts)?;
     let properties = stream.audio.unwrap_or_default();
-    Audio::Encode(AudioEncode {
+    Ok(Audio::Encode(AudioEncode {
         codec: settings.codec(),
         bitrate_bps: settings.bitrate_bps.unwrap_or(128_000),
         sample_rate_hz: settings.sample_rate_hz.unwrap_or_else(|| nearest_rate(properties.sample_rate_hz)),
         channels: settings.channels.unwrap_or_else(|| properties.channels.clamp(1, 2)),
-    })
+    }))
 }
 
 fn nearest_rate(input_hz: i32) -> i32 {
@@ -214,6 +248,7 @@ fn nearest_rate(input_hz: i32) -> i32 {
 
 fn snapshots(node: &PlanNode, settings: &mps_proto::v1::SnapshotSettings, facts: &InputFacts) -> Result<Snapshots, Failure> {
     let stream = film(facts).ok_or_else(|| stream_missing("the input has no picture", "leave the snapshots out"))?;
+    unless_undecodable(stream, facts)?;
     let mut pictures = Vec::with_capacity(node.offsets.len());
     for (text, output) in node.offsets.iter().zip(&node.outputs) {
         pictures.push(Picture {
