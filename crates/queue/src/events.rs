@@ -120,7 +120,7 @@ impl Queue {
         Ok(Position { epoch, id })
     }
 
-    /// What stands after a position, without waiting; at most [`MAX_READ`] entries.
+    /// What stands after a position, without waiting; at most `MAX_READ` entries.
     pub async fn read_after(&self, position: &Position) -> Result<Read, QueueError> {
         let pipeline = read_and_check(position, None);
         let answer = self
@@ -160,7 +160,7 @@ pub struct EventReader {
 }
 
 impl EventReader {
-    /// Waits up to `block` (at most 5 s) for entries after the position; at most [`MAX_READ`].
+    /// Waits up to `block` (at most 5 s) for entries after the position; at most `MAX_READ`.
     pub async fn read_after(&mut self, position: &Position, block: Duration) -> Result<Read, QueueError> {
         let block = block.min(MAX_BLOCK);
         let mut connection = match self.connection.take() {

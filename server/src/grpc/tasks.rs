@@ -10,7 +10,7 @@ use crate::{
     app::App,
     error::ApiError,
     filter::Filter,
-    service::{accept, cancel, delete, restart, tasks},
+    service::{accept, access, cancel, delete, restart, tasks},
     watch::{self, WatchSpec},
 };
 
@@ -25,7 +25,12 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(60);
 #[tonic::async_trait]
 impl TaskService for TaskApi {
     async fn process_media(&self, request: Request<api::ProcessMediaRequest>) -> Result<Response<api::ProcessMediaResponse>, Status> {
-        let project = Caller::of(&request)?.project_of_parent(&request.get_ref().parent)?;
+        let caller = Caller::of(&request)?;
+        let project = caller.project_of_parent(&request.get_ref().parent)?;
+        // A key's own project is there; a key of the installation may name any.
+        if project != caller.project {
+            access::require_project(&self.0, &project).await?;
+        }
         Ok(Response::new(accept::process_media(&self.0, &project, request.into_inner()).await?))
     }
 

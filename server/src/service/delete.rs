@@ -82,7 +82,15 @@ async fn delete_own(app: &App, output: &OutputRow) -> Result<bool, ApiError> {
         .await
         .map_err(|error| refused(&error))?;
     if !bucket.permits(Need::Write) {
-        return Ok(false);
+        return Err(ApiError::new(
+            Code::FailedPrecondition,
+            ErrorReason::StoragePermission,
+            format!(
+                "storage {} is not authorised to write, which deleting outputs needs",
+                output.storage_id
+            ),
+        )
+        .hint("set the storage's access so that it includes write, or leave delete_outputs out"));
     }
     let writer = format!("{}/{}/{}", output.unit_id, output.attempt, output.id);
     match bucket.head(&output.object_key).await.map_err(|error| refused(&error))? {
