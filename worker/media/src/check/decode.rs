@@ -141,6 +141,9 @@ impl Decoder {
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         let start = clock_time(window.start);
         let stop = window.end.map(clock_time);
+        // The end of the window before may still come, or lie on the bus: while paused none comes, and those that came go.
+        self.set_state(gst::State::Paused);
+        while self.bus.pop_filtered(&[gst::MessageType::Eos]).is_some() {}
         self.counts.take();
         self.pipeline
             .seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop)
