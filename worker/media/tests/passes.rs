@@ -1,5 +1,7 @@
 //! Whole passes over ordinary films: what comes out is measured with ffmpeg, not believed.
 
+mod pass_tools;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,66 +13,12 @@ use mps_proto::{
     v1::{self, node_settings::Settings},
     worker::v1::{ChildOrder, ChildProgress, ChildResult, FailureKind, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput},
 };
+use pass_tools::{ffmpeg, ffprobe, filtered, frames, number, seconds, size};
 
 /// Sound and picture may be apart by this much.
 const SYNC_LIMIT: f64 = 0.005;
 /// Rounds of the test that looks for hangs.
 const ROUNDS: usize = 20;
-
-fn ffmpeg(arguments: &str, file: &Path) {
-    let status = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-y"])
-        .args(arguments.split_whitespace())
-        .arg(file)
-        .status()
-        .unwrap();
-    assert!(status.success(), "{arguments}");
-}
-
-/// What ffmpeg's filters print about a file.
-fn filtered(inputs: &[&Path], arguments: &str) -> String {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin"]);
-    for input in inputs {
-        command.arg("-i").arg(input);
-    }
-    let output = command
-        .args(arguments.split_whitespace())
-        .args(["-f", "null", "-"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
-}
-
-fn ffprobe(file: &Path, arguments: &str) -> String {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-of", "csv=p=0"])
-        .args(arguments.split_whitespace())
-        .arg(file)
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().trim_end_matches(',').to_owned()
-}
-
-fn number(text: &str) -> f64 {
-    text.parse().unwrap_or_else(|_| panic!("no number: {text:?}"))
-}
-
-fn frames(file: &Path) -> u64 {
-    number(&ffprobe(
-        file,
-        "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames",
-    )) as u64
-}
-
-fn seconds(file: &Path) -> f64 {
-    number(&ffprobe(file, "-show_entries format=duration"))
-}
-
-fn size(file: &Path) -> String {
-    ffprobe(file, "-select_streams v:0 -show_entries stream=width,height")
-}
 
 /// A folder with a film of 6 s: moving picture, and each second a white flash of 2 frames with a beep. B-frames, key frames each second.
 struct Film {

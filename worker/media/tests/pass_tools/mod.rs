@@ -1,0 +1,58 @@
+//! What ffmpeg and ffprobe say about files: tools that are not ours.
+
+use std::{path::Path, process::Command};
+
+pub fn ffmpeg(arguments: &str, file: &Path) {
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(arguments.split_whitespace())
+        .arg(file)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{arguments}");
+}
+
+/// What ffmpeg's filters print about a file.
+pub fn filtered(inputs: &[&Path], arguments: &str) -> String {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin"]);
+    for input in inputs {
+        command.arg("-i").arg(input);
+    }
+    let output = command
+        .args(arguments.split_whitespace())
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+pub fn ffprobe(file: &Path, arguments: &str) -> String {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(arguments.split_whitespace())
+        .arg(file)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().trim_end_matches(',').to_owned()
+}
+
+pub fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("no number: {text:?}"))
+}
+
+pub fn frames(file: &Path) -> u64 {
+    number(&ffprobe(
+        file,
+        "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames",
+    )) as u64
+}
+
+pub fn seconds(file: &Path) -> f64 {
+    number(&ffprobe(file, "-show_entries format=duration"))
+}
+
+pub fn size(file: &Path) -> String {
+    ffprobe(file, "-select_streams v:0 -show_entries stream=width,height")
+}
