@@ -124,7 +124,7 @@ async fn try_take(app: &App, worker: &WorkerRow, candidate: &Candidate, patient:
     let now_ms = leases::now_in(&app.store, &txn).await?;
     show_processing(&mut task, &unit, worker, now_ms);
     tasks::save(&app.store, &txn, &mut task).await?;
-    leases::raise_pool_rank(&app.store, &txn, &unit.pool, unit.rank).await?;
+    leases::raise_pool_rank(&app.store, &txn, &unit).await?;
     txn.commit().await?;
     app.nudge.committed();
     Ok(Try::Taken(Box::new(of_task(unit, &task))))

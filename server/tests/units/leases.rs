@@ -18,6 +18,7 @@ use crate::bench::{Bench, TaskSpec, token};
 
 crate::on_both!(
     best_unit_comes_first,
+    urgent_unit_does_not_put_other_projects_behind_its_own,
     unit_goes_only_to_a_worker_that_can_do_it,
     workers_at_once_get_different_units,
     lease_shows_in_the_task,
@@ -65,6 +66,26 @@ async fn best_unit_comes_first(bench: Bench) {
     );
     let ages: Vec<usize> = first_project.iter().map(|task| place(&task.unit_id)).collect();
     assert!(ages.is_sorted(), "within a project older units come first: {ages:?}");
+}
+
+async fn urgent_unit_does_not_put_other_projects_behind_its_own(bench: Bench) {
+    bench.join("w1", &[]).await;
+    for _ in 0..20 {
+        bench.task(TaskSpec::default()).await;
+    }
+    let urgent = TaskSpec {
+        priority: 5,
+        ..TaskSpec::default()
+    };
+    let urgent = bench.task(urgent).await;
+    assert_eq!(bench.leased("w1").await.1.id, urgent.unit_id);
+    let other = TaskSpec {
+        project: "p2",
+        ..TaskSpec::default()
+    };
+    let other = bench.task(other).await;
+    let next = [bench.leased("w1").await.1.id, bench.leased("w1").await.1.id];
+    assert!(next.contains(&other.unit_id));
 }
 
 async fn unit_goes_only_to_a_worker_that_can_do_it(bench: Bench) {

@@ -223,11 +223,20 @@ pub async fn take(
     row.as_ref().map(UnitRow::read).transpose()
 }
 
-/// Raises the highest rank that was leased in a pool: where idle projects join the queue.
-pub async fn raise_pool_rank(store: &Store, txn: &DatabaseTransaction, pool: &str, rank: f64) -> Result<(), DbErr> {
-    let text = "INSERT INTO pool_ranks (pool, highest_rank) VALUES ($1, $2) ON CONFLICT (pool) DO UPDATE \
+/// Raises the highest rank that was leased in a pool: where idle projects join the queue. A unit that overtook older ones of its own
+/// project by priority raises nothing: its rank counts those that still wait, and others would have to wait for them too.
+pub async fn raise_pool_rank(store: &Store, txn: &DatabaseTransaction, unit: &UnitRow) -> Result<(), DbErr> {
+    let text = "INSERT INTO pool_ranks (pool, highest_rank) SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM \
+        (SELECT pool, rank FROM units WHERE project_id = $3 AND state = 1 AND priority < $4 LIMIT 200) AS behind \
+        WHERE behind.pool = $1 AND behind.rank < $2) ON CONFLICT (pool) DO UPDATE \
         SET highest_rank = excluded.highest_rank WHERE pool_ranks.highest_rank < excluded.highest_rank";
-    txn.execute_raw(store.sql(text, [pool.into(), rank.into()])).await?;
+    let values = [
+        unit.pool.as_str().into(),
+        unit.rank.into(),
+        unit.project.as_str().into(),
+        unit.priority.into(),
+    ];
+    txn.execute_raw(store.sql(text, values)).await?;
     Ok(())
 }
 
