@@ -33,4 +33,4 @@ pub use tonic_types::pb as rpc;
 pub const ERROR_DOMAIN: &str = "mps.v1";
 
 /// Version of the media plan that this build writes and builds.
-pub const PLAN_VERSION: i32 = 1;
+pub const PLAN_VERSION: i32 = 2;

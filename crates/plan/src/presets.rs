@@ -55,6 +55,7 @@ fn preset(id: &str, display_name: &str, kind: &str, settings: Settings) -> Templ
         settings: Some(NodeSettings { settings: Some(settings) }),
         revision: 1,
         preset: true,
+        ..Default::default()
     }
 }
 
@@ -79,6 +80,7 @@ fn h264(width: i32, height: i32) -> TranscodeSettings {
             ..Default::default()
         }),
         audio: Some(audio(AudioCodec::Aac, 128)),
+        ..Default::default()
     }
 }
 
@@ -95,6 +97,7 @@ fn audio_only(container: Container, codec: AudioCodec, kbps: i64) -> TranscodeSe
         container: Some(container.into()),
         video: None,
         audio: Some(audio(codec, kbps)),
+        ..Default::default()
     }
 }
 
@@ -109,6 +112,7 @@ fn remux() -> TranscodeSettings {
             codec: Some(AudioCodec::Copy.into()),
             ..Default::default()
         }),
+        ..Default::default()
     }
 }
 

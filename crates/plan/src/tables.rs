@@ -60,7 +60,7 @@ pub(crate) fn profiles(codec: VideoCodec) -> &'static [&'static str] {
     match codec {
         VideoCodec::H264 => &["high", "main", "baseline"],
         VideoCodec::H265 => &["main"],
-        VideoCodec::Copy | VideoCodec::Unspecified => &[],
+        _ => &[],
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn video_encoder(codec: VideoCodec) -> Option<&'static str> {
     match codec {
         VideoCodec::H264 => Some("encode.h264"),
         VideoCodec::H265 => Some("encode.h265"),
-        VideoCodec::Copy | VideoCodec::Unspecified => None,
+        _ => None,
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn audio_encoder(codec: AudioCodec) -> Option<&'static str> {
     match codec {
         AudioCodec::Aac => Some("encode.aac"),
         AudioCodec::Mp3 => Some("encode.mp3"),
-        AudioCodec::Copy | AudioCodec::Unspecified => None,
+        _ => None,
     }
 }
 

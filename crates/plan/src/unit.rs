@@ -22,6 +22,7 @@ pub fn plan_probe(limits: InputLimits) -> MediaPlan {
         nodes: Vec::new(),
         damage_policy: 0,
         limits: Some(limits),
+        side_inputs: Vec::new(),
     }
 }
 
@@ -96,5 +97,6 @@ fn plan_node(node: Ready, outputs: &[(OutputPlan, PlanOutput)]) -> PlanNode {
         end_offset: node.draft.end_offset,
         offsets: node.draft.offsets,
         outputs: outputs.iter().map(|(_, planned)| planned.clone()).collect(),
+        ..PlanNode::default()
     }
 }

@@ -14,6 +14,18 @@ const COLLECTION: &str = "templates";
 
 #[tonic::async_trait]
 impl TemplateService for TemplateApi {
+    async fn create_template(&self, _: Request<api::CreateTemplateRequest>) -> Result<Response<api::CreateTemplateResponse>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
+
+    async fn update_template(&self, _: Request<api::UpdateTemplateRequest>) -> Result<Response<api::UpdateTemplateResponse>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
+
+    async fn delete_template(&self, _: Request<api::DeleteTemplateRequest>) -> Result<Response<api::DeleteTemplateResponse>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
+
     async fn get_template(&self, request: Request<api::GetTemplateRequest>) -> Result<Response<api::GetTemplateResponse>, Status> {
         let (project, id) = Caller::of(&request)?.resource(&request.get_ref().name, COLLECTION)?;
         let preset = mps_plan::presets().iter().find(|preset| id_of(&preset.name) == id);

@@ -99,6 +99,7 @@ impl WorkerService for WorkerApi {
         let leased = lease::lease(&self.0, &request.worker_id, request.free_slots, request.free_scratch_bytes).await?;
         let remaining = span(self.0.config.lease_ttl);
         let unit = leased.map(|leased| api::UnitLease {
+            sets: Vec::new(),
             unit_id: leased.unit.id,
             attempt: leased.unit.attempt,
             task_name: leased.task_name,
@@ -185,6 +186,18 @@ impl WorkerService for WorkerApi {
             urls,
             expire_time: Some(timestamp(end_ms)),
         }))
+    }
+
+    async fn declare_outputs(&self, _: Request<api::DeclareOutputsRequest>) -> Result<Response<api::DeclareOutputsResponse>, Status> {
+        Err(Status::unimplemented("series are not built yet"))
+    }
+
+    async fn get_member_urls(&self, _: Request<api::GetMemberUrlsRequest>) -> Result<Response<api::GetMemberUrlsResponse>, Status> {
+        Err(Status::unimplemented("sets are not built yet"))
+    }
+
+    async fn commit_members(&self, _: Request<api::CommitMembersRequest>) -> Result<Response<api::CommitMembersResponse>, Status> {
+        Err(Status::unimplemented("sets are not built yet"))
     }
 
     async fn complete_unit(&self, request: Request<api::CompleteUnitRequest>) -> Result<Response<api::CompleteUnitResponse>, Status> {

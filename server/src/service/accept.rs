@@ -205,6 +205,8 @@ fn shown_plan(app: &App, plan: &TaskPlan) -> v1::Plan {
         pool: app.config.default_pool.clone(),
         requirements: mps_plan::requirements(&unit.media),
         output_keys: unit.outputs.iter().map(|output| output.key.clone()).collect(),
+        estimated_seconds: None,
+        passes: 1,
     });
     v1::Plan { units: units.collect() }
 }

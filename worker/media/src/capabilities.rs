@@ -133,7 +133,7 @@ pub fn video_encoder(codec: VideoCodec) -> Option<&'static str> {
     match codec {
         VideoCodec::H264 => *H264.get_or_init(|| best(H264_ENCODERS)),
         VideoCodec::H265 => *H265.get_or_init(|| best(H265_ENCODERS)),
-        VideoCodec::Copy | VideoCodec::Unspecified => None,
+        _ => None,
     }
 }
 

@@ -40,6 +40,7 @@ pub fn check(
             files: in_order_of(node, files),
             failure: None,
             warnings: warnings(facts, damage),
+            ..NodeResult::default()
         },
         Err(failure) => NodeResult {
             key: node.key.clone(),

@@ -41,6 +41,7 @@ fn transcode() -> PlanNode {
             bitrate_bps: Some(128_000),
             ..v1::AudioSettings::default()
         }),
+        ..Default::default()
     };
     node("film", Settings::Transcode(settings), "mp4", "video/mp4", &[])
 }
@@ -104,6 +105,7 @@ fn run(corpus: &Corpus, case: &str, policy: DamagePolicy) -> Outcome {
             nodes: vec![transcode(), snapshot()],
             damage_policy: policy as i32,
             limits: Some(InputLimits::default()),
+            ..Default::default()
         }),
         input_path: copy.display().to_string(),
         output_folder: outputs.display().to_string(),

@@ -66,6 +66,7 @@ impl Film {
                 nodes,
                 damage_policy: 1,
                 limits: Some(InputLimits::default()),
+                ..Default::default()
             }),
             input_path: self.path(name).display().to_string(),
             output_folder: outputs.display().to_string(),
@@ -127,6 +128,7 @@ fn transcode(key: &str, video: Option<v1::VideoSettings>, codec: v1::AudioCodec)
         container: Some(container as i32),
         video,
         audio: Some(sound(codec)),
+        ..Default::default()
     };
     let format = container.as_str_name().trim_start_matches("CONTAINER_").to_lowercase();
     plan_node(key, Settings::Transcode(settings), &format, &[])

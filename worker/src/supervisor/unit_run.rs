@@ -154,6 +154,7 @@ impl Unit {
             output_folder: folder.outputs().display().to_string(),
             traceparent: mps_telemetry::current_traceparent(),
             input_name: self.lease.input_name.clone(),
+            ..ChildOrder::default()
         };
         self.enter(Phase::Processing);
         let result = self.supervise(child, order, &mut reports).boxed().await?;
@@ -229,7 +230,7 @@ impl Unit {
                         }
                         self.card.report(progress.nodes);
                     }
-                    Some(Report::Beat(_)) | None => {}
+                    Some(Report::Beat(_) | Report::Member(_)) | None => {}
                 }
             }
             if moved.elapsed() > patience {
@@ -295,7 +296,10 @@ pub async fn beating<T>(card: &Card, future: impl Future<Output = T>) -> T {
 
 /// Asks for the input's URL until the server answers.
 async fn input_url(rpc: Rpc, unit: UnitAttempt, patience: Duration) -> Result<Source, Failure> {
-    let request = GetInputUrlRequest { unit: Some(unit) };
+    let request = GetInputUrlRequest {
+        unit: Some(unit),
+        side_input_id: String::new(),
+    };
     let answer = rpc
         .call(patience, |mut client| {
             let request = request.clone();

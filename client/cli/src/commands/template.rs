@@ -17,7 +17,7 @@ pub async fn run(context: &Context, command: TemplateCommand) -> anyhow::Result<
             let answer = context
                 .client
                 .templates()
-                .get_template(GetTemplateRequest { name })
+                .get_template(GetTemplateRequest { name, revision: 0 })
                 .await?
                 .into_inner();
             print_json("mps.v1.Template", &answer.template.unwrap_or_default())?;

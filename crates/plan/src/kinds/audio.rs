@@ -14,7 +14,8 @@ fields!(AudioSettings {
     codec,
     bitrate_bps,
     sample_rate_hz,
-    channels
+    channels,
+    enhancement
 });
 
 /// Checks settings and fills in every default; sample rate and channels follow the input where they are unset.

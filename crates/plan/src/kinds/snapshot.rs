@@ -134,7 +134,9 @@ fields!(SnapshotSettings {
     width_px,
     height_px,
     fit,
-    quality
+    quality,
+    pad_fill,
+    size_basis
 });
 
 impl Overridable for SnapshotSettings {

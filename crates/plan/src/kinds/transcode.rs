@@ -115,6 +115,7 @@ fn settle(settings: TranscodeSettings, faults: &mut SettingsFaults) -> Transcode
         container: Some(container.into()),
         video: settings.video.map(|settings| settle_video(settings, rule, faults)),
         audio: settings.audio.map(|settings| audio::settle(settings, rule, faults)),
+        ..settings
     }
 }
 
@@ -126,7 +127,14 @@ fn settle_video(settings: VideoSettings, rule: &ContainerRule, faults: &mut Sett
     video::settle(settings, faults)
 }
 
-fields!(TranscodeSettings { container, video, audio });
+fields!(TranscodeSettings {
+    container,
+    video,
+    audio,
+    metadata,
+    cover_art,
+    hls
+});
 
 impl Overridable for TranscodeSettings {
     fn paths() -> Vec<String> {

@@ -31,7 +31,20 @@ fields!(VideoSettings {
     gop_frames,
     gop_duration,
     profile,
-    speed
+    speed,
+    max_bitrate_bps,
+    level,
+    b_frames,
+    scene_cuts,
+    bit_depth,
+    size_basis,
+    pad_fill,
+    crop,
+    rotation_deg,
+    flip,
+    hdr,
+    deinterlace,
+    enhancement
 });
 
 /// Checks settings and fills in every default; size and frame rate follow the input where they are unset.

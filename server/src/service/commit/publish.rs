@@ -162,6 +162,7 @@ async fn publish_node(
             media: file.and_then(|file| file.media.clone()),
             publish_time: Some(timestamp(now_ms)),
             source_offset: file.and_then(|file| file.source_offset),
+            set: None,
         });
     }
     published.sort_by_key(|output| output.number);

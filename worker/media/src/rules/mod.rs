@@ -104,7 +104,7 @@ fn resolve_node(node: &PlanNode, facts: &InputFacts) -> Result<Job, Failure> {
     match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
         Some(Settings::Transcode(settings)) => transcode(node, settings, facts).map(Job::Transcode),
         Some(Settings::Snapshot(settings)) => snapshots(node, settings, facts).map(Job::Snapshots),
-        None => Err(unsupported("the node has no settings that this worker knows")),
+        _ => Err(unsupported("the node has no settings that this worker knows")),
     }
 }
 

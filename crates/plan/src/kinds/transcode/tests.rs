@@ -81,6 +81,7 @@ fn every_default_is_filled_in() {
             bitrate_bps: Some(128_000),
             ..Default::default()
         }),
+        ..Default::default()
     };
     assert_eq!(settings, expected);
 }
@@ -401,6 +402,7 @@ fn wrong_audio_settings_are_named() {
                 bitrate_bps: Some(1),
                 sample_rate_hz: Some(1),
                 channels: Some(1),
+                ..Default::default()
             },
             &["bitrate_bps", "sample_rate_hz", "channels"],
         ),
