@@ -43,7 +43,11 @@ pub fn run() -> i32 {
         let progress = |progress: ChildProgress| {
             let _ = send(&reports, Report::Progress(progress));
         };
-        let mut result = mps_media::run(&order, &progress);
+        let of_members = reports.clone();
+        let members: mps_media::nodes::Members = Arc::new(move |member| {
+            let _ = send(&of_members, Report::Member(member));
+        });
+        let mut result = mps_media::run(&order, &progress, &members);
         let cpu_seconds = cpu_seconds();
         if let Some(counters) = &mut result.counters {
             counters.cpu_seconds = cpu_seconds;

@@ -9,6 +9,7 @@ pub mod faststart;
 pub mod gif;
 pub mod isobmff;
 pub mod mp3;
+pub mod nodes;
 mod order;
 mod outputs;
 mod pass;
@@ -16,6 +17,8 @@ pub mod probe;
 mod progress;
 pub mod rules;
 mod walk;
+
+use nodes::Members;
 
 use mps_proto::worker::v1::{ChildOrder, ChildProgress, ChildResult};
 
@@ -25,6 +28,8 @@ pub fn init() -> Result<(), String> {
 }
 
 /// Carries out an order: probes, resolves the plan's rules, runs one pass, checks each file. Never panics on bad media; blocks.
-pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
-    order::run(order, progress)
+///
+/// `members` is told of each member of a set as soon as it is finished; it may block, which holds the pass back.
+pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync), members: &Members) -> ChildResult {
+    order::run(order, progress, members)
 }

@@ -10,11 +10,13 @@ use mps_proto::{
 use crate::{
     damage,
     edits::{self, Starts},
-    failure, outputs,
+    failure,
+    nodes::{self, Branch, Checking, Context, Job, Made, Members, Preparing},
+    outputs,
     pass::{self, counters::Counters},
     probe::{self, InputFacts},
     progress::Reporter,
-    rules::{self, Job},
+    rules,
 };
 
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
@@ -25,7 +27,7 @@ const WHOLE_SLACK: Duration = Duration::from_millis(150);
 /// Pixels in a picture when the plan sets no limit.
 const DEFAULT_MAX_PIXELS: i64 = 64 << 20;
 
-pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
+pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync), members: &Members) -> ChildResult {
     damage::install();
     let plan = order.plan.clone().unwrap_or_default();
     let limits = plan.limits.unwrap_or_default();
@@ -35,7 +37,7 @@ pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync))
             input: Some(facts.media),
             ..ChildResult::default()
         },
-        Ok(facts) => process(order, &plan, &limits, &facts, progress),
+        Ok(facts) => process(order, &plan, &limits, &facts, progress, members),
     }
 }
 
@@ -52,38 +54,42 @@ fn process(
     limits: &InputLimits,
     facts: &InputFacts,
     progress: &(dyn Fn(ChildProgress) + Send + Sync),
+    members: &Members,
 ) -> ChildResult {
-    let mut results: Vec<NodeResult> = Vec::with_capacity(plan.nodes.len());
-    let (mut nodes, mut jobs): (Vec<PlanNode>, Vec<Job>) = (Vec::new(), Vec::new());
-    for (node, job) in rules::resolve(plan, facts) {
-        match job {
-            Ok(job) => {
-                nodes.push(node);
-                jobs.push(job);
-            }
-            Err(failure) => results.push(failed(&node.key, failure)),
-        }
+    let mut work = Work::default();
+    let context = Context {
+        facts,
+        side_inputs: &order.side_inputs,
+        resumes: &order.sets,
+    };
+    for (node, job) in nodes::resolve(plan, &context) {
+        work.take(node, job);
     }
     let mut counters = NodeCounters::default();
-    if !jobs.is_empty() {
+    if !work.jobs.is_empty() {
         let starts = match take_out_edits(Path::new(&order.input_path), facts) {
             Ok(starts) => starts,
             Err(failure) => return whole_failure(failure),
         };
+        let folder = Path::new(&order.output_folder);
+        let max_pixels = max_pixels(limits);
+        let reporter_ticks = |ticks| {
+            progress(ChildProgress {
+                ticks,
+                ..ChildProgress::default()
+            })
+        };
+        work.prepare(order, facts, starts, max_pixels, &reporter_ticks);
         let pass_order = pass::Order {
             starts,
             input: Path::new(&order.input_path),
             facts,
-            jobs: &jobs,
-            folder: Path::new(&order.output_folder),
-            max_pixels: u64::try_from(if limits.max_pixels > 0 {
-                limits.max_pixels
-            } else {
-                DEFAULT_MAX_PIXELS
-            })
-            .unwrap_or(u64::MAX),
+            jobs: &work.jobs,
+            folder,
+            max_pixels,
+            members,
         };
-        let reporter = Reporter::new(&nodes, &jobs, facts, progress);
+        let reporter = Reporter::new(&work.nodes, &work.jobs, facts, progress);
         let outcome = match pass::run(&pass_order, &|counters| reporter.report(counters, Phase::Processing)) {
             Ok(outcome) => outcome,
             Err(failure) => return whole_failure(blame_truncation(failure, facts)),
@@ -95,29 +101,98 @@ fn process(
             return whole_failure(failure);
         }
         reporter.report(&outcome.counters, Phase::Checking);
-        let made = outcome.jobs.iter().zip(nodes.iter().zip(&jobs)).enumerate();
-        for (number, (result, (node, job))) in made {
-            results.push(match result {
-                Ok(times) => outputs::check(
-                    node,
-                    job,
-                    times,
-                    pass_order.folder,
-                    outcome.counters.nodes.get(number),
-                    facts,
-                    damage,
-                ),
-                Err(failure) => failed(&node.key, failure.clone()),
-            });
-            reporter.checked(&outcome.counters);
+        let pass::Outcome { jobs, counters, .. } = outcome;
+        let warnings = outputs::warnings(facts, damage);
+        for ((branches, node), of_node) in jobs.into_iter().zip(&work.nodes).zip(&counters.nodes) {
+            let checking = Checking {
+                facts,
+                folder,
+                counters: of_node,
+            };
+            work.results.push(result(node, branches, &checking, &warnings));
+            reporter.checked(&counters);
         }
     }
-    in_order_of(plan, &mut results);
+    in_order_of(plan, &mut work.results);
     ChildResult {
-        nodes: results,
+        nodes: work.results,
         input: Some(facts.media.clone()),
         failure: None,
         counters: Some(counters),
+    }
+}
+
+/// Nodes that can be done, with their jobs, and results of those that cannot.
+#[derive(Default)]
+struct Work {
+    nodes: Vec<PlanNode>,
+    jobs: Vec<Box<dyn Job>>,
+    results: Vec<NodeResult>,
+}
+
+impl Work {
+    fn take(&mut self, node: PlanNode, job: nodes::Resolved) {
+        match job {
+            Ok(job) => {
+                self.nodes.push(node);
+                self.jobs.push(job);
+            }
+            Err(failure) => self.results.push(failed(&node.key, failure)),
+        }
+    }
+
+    /// Lets each node look at the input; those that find a reason not to go on are left out.
+    fn prepare(&mut self, order: &ChildOrder, facts: &InputFacts, starts: Starts, max_pixels: u64, report: &dyn Fn(i64)) {
+        let ticks = std::cell::Cell::new(0);
+        let tick = || {
+            ticks.set(ticks.get() + 1);
+            report(ticks.get());
+        };
+        let preparing = Preparing {
+            input: Path::new(&order.input_path),
+            facts,
+            starts,
+            folder: Path::new(&order.output_folder),
+            max_pixels,
+            tick: &tick,
+        };
+        let (nodes, jobs) = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.jobs));
+        for (node, mut job) in nodes.into_iter().zip(jobs) {
+            let prepared = job.prepare(&preparing);
+            self.take(node, prepared.map(|()| job));
+        }
+    }
+}
+
+fn max_pixels(limits: &InputLimits) -> u64 {
+    let most = if limits.max_pixels > 0 {
+        limits.max_pixels
+    } else {
+        DEFAULT_MAX_PIXELS
+    };
+    u64::try_from(most).unwrap_or(u64::MAX)
+}
+
+/// What became of a node: the files of all its branches, checked.
+fn result(
+    node: &PlanNode,
+    branches: Result<Vec<Box<dyn Branch>>, Failure>,
+    checking: &Checking,
+    warnings: &[mps_proto::rpc::Status],
+) -> NodeResult {
+    let mut made = Made::default();
+    let checked = branches.and_then(|branches| {
+        for branch in branches {
+            made.join(branch.check(checking)?);
+        }
+        Ok(())
+    });
+    match checked {
+        Ok(()) => {
+            made.warnings.extend_from_slice(warnings);
+            made.into_result(node)
+        }
+        Err(failure) => failed(&node.key, failure),
     }
 }
 

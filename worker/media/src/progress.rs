@@ -13,16 +13,17 @@ use mps_proto::{
 };
 
 use crate::{
+    nodes::Job,
     pass::counters::{Counters, NodeCounters},
     probe::InputFacts,
-    rules::{self, Job},
+    rules,
 };
 
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Reports to the supervisor.
 pub struct Reporter<'a> {
-    nodes: Vec<(String, Job)>,
+    nodes: Vec<(String, &'a dyn Job)>,
     duration: Option<Duration>,
     started: Instant,
     last: Cell<Option<Instant>>,
@@ -32,9 +33,13 @@ pub struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    pub fn new(nodes: &[PlanNode], jobs: &[Job], facts: &InputFacts, send: &'a (dyn Fn(ChildProgress) + Send + Sync)) -> Self {
+    pub fn new(nodes: &[PlanNode], jobs: &'a [Box<dyn Job>], facts: &InputFacts, send: &'a (dyn Fn(ChildProgress) + Send + Sync)) -> Self {
         Self {
-            nodes: nodes.iter().map(|node| node.key.clone()).zip(jobs.iter().cloned()).collect(),
+            nodes: nodes
+                .iter()
+                .map(|node| node.key.clone())
+                .zip(jobs.iter().map(AsRef::as_ref))
+                .collect(),
             duration: rules::duration(facts),
             started: Instant::now(),
             last: Cell::new(None),
@@ -55,7 +60,7 @@ impl<'a> Reporter<'a> {
             .nodes
             .iter()
             .zip(&counters.nodes)
-            .map(|((key, job), node)| (key.clone(), self.node(key, job, node, phase)));
+            .map(|((key, job), node)| (key.clone(), self.node(key, *job, node, phase)));
         (self.send)(ChildProgress {
             nodes: nodes.collect(),
             ticks: counters.ticks.load(Relaxed) as i64 + self.extra_ticks.get(),
@@ -68,9 +73,9 @@ impl<'a> Reporter<'a> {
         self.report(counters, Phase::Checking);
     }
 
-    fn node(&self, key: &str, job: &Job, node: &NodeCounters, phase: Phase) -> NodeProgress {
+    fn node(&self, key: &str, job: &dyn Job, node: &NodeCounters, phase: Phase) -> NodeProgress {
         let elapsed = self.started.elapsed().as_secs_f64().max(0.001);
-        let (done, frames) = self.position(job, node);
+        let (done, frames) = job.position(node, self.duration);
         let mut highest = self.highest.borrow_mut();
         let fraction = done.map(|done| {
             let best = highest.entry(key.to_owned()).or_default();
@@ -88,25 +93,6 @@ impl<'a> Reporter<'a> {
                 let left = elapsed * (1.0 - fraction) / fraction;
                 Duration::try_from_secs_f64(left).ok()?.try_into().ok()
             }),
-        }
-    }
-
-    /// Share that is done, and frames.
-    fn position(&self, job: &Job, node: &NodeCounters) -> (Option<f64>, u64) {
-        match job {
-            Job::Snapshots(job) => {
-                let written = node.pictures.load(Relaxed);
-                (Some(written as f64 / job.pictures.len().max(1) as f64), written)
-            }
-            Job::Transcode(job) => {
-                let length = job
-                    .clip
-                    .length(self.duration)
-                    .map(|length| length.as_secs_f64())
-                    .filter(|length| *length > 0.0);
-                let counted = if job.video.is_some() { &node.video } else { &node.audio };
-                (length.map(|length| counted.end().as_secs_f64() / length), counted.count())
-            }
         }
     }
 }

@@ -87,7 +87,7 @@ fn carry_out_an_order() {
     let path = PathBuf::from(path);
     let order = ChildOrder::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
     mps_media::init().unwrap();
-    let result = mps_media::run(&order, &|_| ());
+    let result = mps_media::run(&order, &|_| (), &members());
     std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
 }
 
@@ -418,4 +418,9 @@ fn still_pictures_end() {
             reason(case, failure);
         }
     }
+}
+
+/// No node here makes a set.
+fn members() -> mps_media::nodes::Members {
+    std::sync::Arc::new(|_| ())
 }

@@ -73,7 +73,7 @@ impl Film {
             input_name: name.into(),
             ..ChildOrder::default()
         };
-        let result = mps_media::run(&order, progress);
+        let result = mps_media::run(&order, progress, &(std::sync::Arc::new(|_| ()) as mps_media::nodes::Members));
         assert!(result.failure.is_none(), "{:?}", result.failure);
         result
     }

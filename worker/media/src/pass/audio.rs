@@ -10,7 +10,7 @@ use super::{
     counters::{self, Counters},
     elements::{branch, caps_filter, link, make, pad, sound_queue},
 };
-use crate::rules::AudioEncode;
+use crate::nodes::AudioEncode;
 
 /// Samples by which avenc_aac delays sound: exactly one packet.
 const AAC_PRIMING_SAMPLES: i64 = 1024;

@@ -66,6 +66,13 @@ impl Stretch {
     }
 }
 
+impl NodeCounters {
+    /// Pictures written.
+    pub fn pictures(&self) -> u64 {
+        self.pictures.load(Relaxed)
+    }
+}
+
 impl Counters {
     pub fn for_nodes(count: usize) -> Self {
         Self {

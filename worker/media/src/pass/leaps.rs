@@ -6,11 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Order, Outcome, PictureTimes, attempt, counters::Counters, seek::Range};
-use crate::{
-    probe::InputFacts,
-    rules::{Job, Snapshots},
-};
+use super::{Branches, Order, Outcome, attempt, counters::Counters, seek::Range};
+use crate::{nodes::Job, probe::InputFacts};
 
 /// Pictures closer than this are decoded in one go: opening the file again and decoding from the last key frame costs about as much.
 const WORTH_A_LEAP: Duration = Duration::from_secs(6);
@@ -19,52 +16,38 @@ const WORTH_A_LEAP: Duration = Duration::from_secs(6);
 pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Option<Outcome> {
     let groups = groups(order.jobs, order.facts)?;
     let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
-    let mut times: Vec<Vec<Option<Duration>>> = vec![Vec::new(); order.jobs.len()];
+    let mut all: Vec<Vec<_>> = order.jobs.iter().map(|_| Vec::new()).collect();
     for jobs in groups {
         counters.begin();
         let range = Range::of(&jobs, order.facts);
         let part = Order { jobs: &jobs, ..*order };
         let outcome = attempt(&part, &range, &HashMap::new(), &counters, tick).ok()?;
-        for ((all, found), job) in times.iter_mut().zip(outcome.jobs).zip(&jobs) {
-            all.extend(complete(found, job)?);
+        for (branches, found) in all.iter_mut().zip(outcome.jobs) {
+            branches.extend(complete(found)?);
         }
     }
     // One after the other: never more than one at a time.
     counters.video_decoders.fetch_min(1, Relaxed);
     Some(Outcome {
-        jobs: times.into_iter().map(Ok).collect(),
+        jobs: all.into_iter().map(Ok).collect(),
         counters,
         base: Duration::ZERO,
         to_the_end: false,
     })
 }
 
-/// The times of a job's pictures when it made each of them.
-fn complete(found: PictureTimes, job: &Job) -> Option<Vec<Option<Duration>>> {
-    let wanted = match job {
-        Job::Snapshots(job) => job.pictures.len(),
-        Job::Transcode(_) => 0,
-    };
-    let found = found.ok()?;
-    (found.len() == wanted && found.iter().all(Option::is_some)).then_some(found)
+/// A job's branches when each got what it looked for.
+fn complete(found: Branches) -> Option<Vec<Box<dyn crate::nodes::Branch>>> {
+    found.ok().filter(|branches| branches.iter().all(|branch| branch.is_complete()))
 }
 
-/// The jobs once per group, each with the group's pictures only; `None` unless there are several groups and nothing but pictures.
-fn groups(jobs: &[Job], facts: &InputFacts) -> Option<Vec<Vec<Job>>> {
+/// The jobs once per group, each with what the group looks at only; `None` unless there are several groups and nothing but such jobs.
+fn groups(jobs: &[Box<dyn Job>], facts: &InputFacts) -> Option<Vec<Vec<Box<dyn Job>>>> {
     if Range::of(jobs, facts) == Range::WHOLE {
         return None;
     }
-    let snapshots = jobs
-        .iter()
-        .map(|job| match job {
-            Job::Snapshots(job) => Some(job),
-            Job::Transcode(_) => None,
-        })
-        .collect::<Option<Vec<&Snapshots>>>()?;
-    let mut offsets: Vec<Duration> = snapshots
-        .iter()
-        .flat_map(|job| job.pictures.iter().map(|picture| picture.offset))
-        .collect();
+    let each = jobs.iter().map(|job| job.looks_at()).collect::<Option<Vec<_>>>()?;
+    let mut offsets: Vec<Duration> = each.into_iter().flatten().collect();
     offsets.sort_unstable();
     let ends: Vec<Duration> = offsets
         .windows(2)
@@ -78,14 +61,8 @@ fn groups(jobs: &[Job], facts: &InputFacts) -> Option<Vec<Vec<Job>>> {
     }
     let starts = std::iter::once(Duration::ZERO).chain(ends.iter().copied());
     let ends = ends.iter().copied().chain([Duration::MAX]);
-    Some(starts.zip(ends).map(|range| taken_between(&snapshots, range)).collect())
-}
-
-fn taken_between(snapshots: &[&Snapshots], (start, end): (Duration, Duration)) -> Vec<Job> {
-    let part = |job: &&Snapshots| {
-        let mut job = (*job).clone();
-        job.pictures.retain(|picture| picture.offset >= start && picture.offset < end);
-        Job::Snapshots(job)
-    };
-    snapshots.iter().map(part).collect()
+    starts
+        .zip(ends)
+        .map(|(start, end)| jobs.iter().map(|job| job.between(start, end)).collect())
+        .collect()
 }

@@ -2,16 +2,16 @@
 
 mod audio;
 mod bus;
-mod clip;
+pub mod clip;
 pub mod counters;
-mod elements;
-mod file;
+pub mod elements;
+pub mod file;
 mod gif;
 mod leaps;
-mod pictures;
+pub mod pictures;
 mod seek;
 mod source;
-mod video;
+pub mod video;
 
 use std::{
     collections::HashMap,
@@ -25,16 +25,16 @@ use mps_proto::worker::v1::{Failure, PlanOutput};
 
 use crate::{
     edits::Starts,
+    nodes::{AudioEncode, Branch, Job, Members, Needs},
     probe::InputFacts,
-    rules::{Audio, AudioEncode, Clip, Job, Transcode, Video},
+    rules::Clip,
 };
 use clip::Window;
 use counters::Counters;
 use elements::broken;
-use file::Output;
-use pictures::Pictures;
-use seek::Range;
-use source::{Needs, Source};
+use source::Source;
+
+pub use seek::Range;
 
 /// A running pipeline; stops when it drops, since dropping a playing pipeline does not stop it.
 pub struct Running(pub gst::Pipeline);
@@ -50,20 +50,22 @@ impl Drop for Running {
 pub struct Order<'a> {
     pub input: &'a Path,
     pub facts: &'a InputFacts,
-    pub jobs: &'a [Job],
+    pub jobs: &'a [Box<dyn Job>],
     pub folder: &'a Path,
     pub max_pixels: u64,
     /// What edit lists skipped before they were taken out.
     pub starts: Starts,
+    /// Is told of finished members of sets.
+    pub members: &'a Members,
 }
 
-/// Media time of each picture of a job; `None`: there is none.
-type PictureTimes = Result<Vec<Option<Duration>>, Failure>;
+/// A node's branches, one for each attempt of a pass that leapt; none: the node was idle.
+type Branches = Result<Vec<Box<dyn Branch>>, Failure>;
 
 /// What became of a pass.
 pub struct Outcome {
-    /// By job: media time of each picture, in the order of the job's pictures.
-    pub jobs: Vec<PictureTimes>,
+    /// By job: its branches, stopped and not yet checked.
+    pub jobs: Vec<Branches>,
     pub counters: Arc<Counters>,
     /// Media time at which the pass began, and whether it went on to the end of the input.
     pub base: Duration,
@@ -141,22 +143,23 @@ fn attempt(
         range,
         counters,
         sound: Vec::new(),
-        pictures: Vec::new(),
     };
+    let mut branches: Vec<Option<Box<dyn Branch>>> = Vec::with_capacity(order.jobs.len());
     for (node, job) in order.jobs.iter().enumerate() {
-        if unstartable.contains_key(&node) || is_idle(job) {
+        if unstartable.contains_key(&node) || job.is_idle() {
             counters.leave_out(node);
+            branches.push(None);
             continue;
         }
-        if let Err(failure) = graph.add(node, job) {
-            return Err(Trouble::Unstartable(HashMap::from([(node, failure)])));
+        match job.build(&mut graph, node) {
+            Ok(branch) => branches.push(Some(branch)),
+            Err(failure) => return Err(Trouble::Unstartable(HashMap::from([(node, failure)]))),
         }
     }
     if unstartable.len() == order.jobs.len() {
         return Ok(Outcome::of_failures(order, unstartable, counters.clone(), range));
     }
     let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
-    let pictures = std::mem::take(&mut graph.pictures);
     let gates = seek::close(&source.gates, range);
     if let Err(error) = pipeline.set_state(gst::State::Playing) {
         return Err(bus::why_unstartable(&pipeline, &sharing).unwrap_or_else(|| broken(&error.to_string()).into()));
@@ -173,15 +176,17 @@ fn attempt(
         }
     };
     let failure_of = |node: &usize| failures.get(node).or(unstartable.get(node)).cloned();
-    let mut jobs: Vec<PictureTimes> = (0..order.jobs.len())
-        .map(|node| failure_of(&node).map_or_else(|| Ok(Vec::new()), Err))
+    let jobs = branches
+        .into_iter()
+        .enumerate()
+        .map(|(node, branch)| {
+            let stopped = branch.map(stopped).transpose();
+            match failure_of(&node) {
+                Some(failure) => Err(failure),
+                None => stopped.map(|branch| branch.into_iter().collect()),
+            }
+        })
         .collect();
-    for (node, pictures) in pictures {
-        let finished = pictures.finish();
-        if let Some(job) = jobs.get_mut(node).filter(|job| job.is_ok()) {
-            *job = finished;
-        }
-    }
     Ok(Outcome {
         jobs,
         counters: counters.clone(),
@@ -190,8 +195,12 @@ fn attempt(
     })
 }
 
+fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
+    branch.stop().map(|()| branch)
+}
+
 /// Matroska says when a packet is shown, and not when it is decoded; MP4 needs both.
-fn timestamper(facts: &InputFacts) -> Option<&'static str> {
+pub fn timestamper(facts: &InputFacts) -> Option<&'static str> {
     if !["matroska", "webm"].contains(&facts.media.container.as_str()) {
         return None;
     }
@@ -202,28 +211,12 @@ fn timestamper(facts: &InputFacts) -> Option<&'static str> {
     }
 }
 
-/// Whether there is nothing to do for a job in this attempt.
-fn is_idle(job: &Job) -> bool {
-    matches!(job, Job::Snapshots(job) if job.pictures.is_empty())
-}
-
 fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<gif::Feeder>), Failure> {
     if order.facts.animated_gif {
         let (head, feeder) = gif::source(pipeline, order.input, order.max_pixels)?;
         return Ok((Source::raw_pictures(pipeline, &head, order.facts, counters)?, Some(feeder)));
     }
-    let mut needs = Needs::default();
-    for job in order.jobs {
-        match job {
-            Job::Snapshots(_) => needs.decoded_video = true,
-            Job::Transcode(job) => {
-                needs.decoded_video |= matches!(job.video, Some(Video::Encode(_)));
-                needs.copied_video |= matches!(job.video, Some(Video::Copy));
-                needs.decoded_audio |= matches!(job.audio, Some(Audio::Encode(_)));
-                needs.copied_audio |= matches!(job.audio, Some(Audio::Copy));
-            }
-        }
-    }
+    let needs = order.jobs.iter().fold(Needs::default(), |needs, job| needs.and(job.needs()));
     Ok((Source::file(pipeline, order.input, order.facts, needs, counters)?, None))
 }
 
@@ -237,70 +230,19 @@ struct Sound {
 }
 
 /// The pipeline while its branches are added.
-struct Graph<'a> {
-    pipeline: &'a gst::Pipeline,
-    source: &'a Source,
-    order: &'a Order<'a>,
-    range: &'a Range,
-    counters: &'a Arc<Counters>,
+pub struct Graph<'a> {
+    pub pipeline: &'a gst::Pipeline,
+    pub source: &'a Source,
+    pub order: &'a Order<'a>,
+    /// The part of the input that this attempt reads.
+    pub range: &'a Range,
+    pub counters: &'a Arc<Counters>,
     sound: Vec<Sound>,
-    pictures: Vec<(usize, Pictures)>,
 }
 
 impl Graph<'_> {
-    fn add(&mut self, node: usize, job: &Job) -> Result<(), Failure> {
-        match job {
-            Job::Transcode(job) => self.transcode(node, job),
-            Job::Snapshots(job) => {
-                let tee = needed(self.source.decoded_video.as_ref())?;
-                let files = job
-                    .pictures
-                    .iter()
-                    .map(|picture| output_path(self.order.folder, &picture.output))
-                    .collect();
-                let pictures = Pictures::start(self.pipeline, tee, node, job, files, self.order.starts.video, self.counters)?;
-                self.pictures.push((node, pictures));
-                Ok(())
-            }
-        }
-    }
-
-    fn transcode(&mut self, node: usize, job: &Transcode) -> Result<(), Failure> {
-        let path = output_path(self.order.folder, &job.output);
-        let output = Output::new(self.pipeline, node, job.container, &path, self.counters)?;
-        let window = self.window(job.clip, self.order.starts.video);
-        match &job.video {
-            None => {}
-            Some(Video::Copy) => output.copy(
-                self.pipeline,
-                needed(self.source.copied_video.as_ref())?,
-                "video",
-                &window,
-                timestamper(self.order.facts),
-                self.counters,
-            )?,
-            Some(Video::Encode(settings)) => {
-                let tee = needed(self.source.decoded_video.as_ref())?;
-                let last = video::encode(self.pipeline, tee, node, settings, &window, self.counters)?;
-                output.take(self.pipeline, &last, "video")?;
-            }
-        }
-        match &job.audio {
-            None => Ok(()),
-            Some(Audio::Copy) => {
-                let window = self.window(job.clip, self.order.starts.audio);
-                let tee = needed(self.source.copied_audio.as_ref())?;
-                output.copy(self.pipeline, tee, "audio", &window, None, self.counters)
-            }
-            Some(Audio::Encode(settings)) => {
-                let packets = self.sound(node, settings, job.clip)?;
-                output.take_shared(self.pipeline, &packets, "audio")
-            }
-        }
-    }
-
     /// The packets of an encoder with these settings: one that is there already, or a new one.
-    fn sound(&mut self, node: usize, settings: &AudioEncode, clip: Clip) -> Result<gst::Element, Failure> {
+    pub fn sound(&mut self, node: usize, settings: &AudioEncode, clip: Clip) -> Result<gst::Element, Failure> {
         if let Some(sound) = self
             .sound
             .iter_mut()
@@ -322,7 +264,8 @@ impl Graph<'_> {
         Ok(packets)
     }
 
-    fn window(&self, clip: Clip, delay: Duration) -> Window {
+    /// The part of the input that a clip takes. `delay`: how much earlier media time is than the stamps say.
+    pub fn window(&self, clip: Clip, delay: Duration) -> Window {
         // An edit list may end before its media does.
         let end = clip
             .end
@@ -347,6 +290,7 @@ impl Graph<'_> {
     }
 }
 
-fn needed(tee: Option<&gst::Element>) -> Result<&gst::Element, Failure> {
+/// A tee that the pass was planned to have.
+pub fn needed(tee: Option<&gst::Element>) -> Result<&gst::Element, Failure> {
     tee.ok_or_else(|| broken("a stream was not planned for"))
 }

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::Ordering::Relaxed,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -18,15 +18,24 @@ use mps_proto::{
 };
 
 use super::{
+    Graph,
     clip::{clock, stream_time},
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
-    video,
+    needed, video,
 };
-use crate::{failure, rules::Snapshots};
+use crate::{failure, rules::Geometry};
 
 /// How long one picture may take to be written.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How pictures are written.
+#[derive(Debug, Clone)]
+pub struct PictureStyle {
+    pub format: ImageFormat,
+    pub quality: i32,
+    pub geometry: Geometry,
+}
 
 /// A picked picture on its way to the thread that writes it.
 struct Picked {
@@ -41,16 +50,10 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Hangs on the tee of decoded pictures; `files` in the order of the job's pictures.
-    pub fn start(
-        pipeline: &gst::Pipeline,
-        tee: &gst::Element,
-        node: usize,
-        job: &Snapshots,
-        files: Vec<PathBuf>,
-        delay: Duration,
-        counters: &Arc<Counters>,
-    ) -> Result<Self, Failure> {
+    /// Hangs on the tee of decoded pictures: the picture shown at each of `offsets`, in order, goes to the file beside it.
+    pub fn start(graph: &Graph, node: usize, style: &PictureStyle, offsets: Vec<Duration>, files: Vec<PathBuf>) -> Result<Self, Failure> {
+        let (pipeline, delay) = (graph.pipeline, graph.order.starts.video);
+        let tee = needed(graph.source.decoded_video.as_ref())?;
         let name = |part: &str| format!("n{node}-{part}");
         let (_, guard) = branch(pipeline, tee, &name("guard"))?;
         let queue = raw_queue(pipeline, &name("queue"))?;
@@ -60,16 +63,12 @@ impl Pictures {
         link(&[&guard, &queue, &sink])?;
         let (sender, receiver) = sync_channel(2);
         let entry = pad(&sink, "sink")?;
-        pick(
-            &entry,
-            job.pictures.iter().map(|picture| clock(picture.offset + delay)).collect(),
-            sender,
-        );
-        counters::mark_done(&entry, counters, node);
-        let (job, counters) = (job.clone(), counters.clone());
+        pick(&entry, offsets.into_iter().map(|offset| clock(offset + delay)).collect(), sender);
+        counters::mark_done(&entry, graph.counters, node);
+        let (style, counters) = (style.clone(), graph.counters.clone());
         let thread = std::thread::Builder::new()
             .name("pictures".into())
-            .spawn(move || write_all(&receiver, &job, &files, &counters, node, delay))
+            .spawn(move || write_all(&receiver, &style, &files, &counters, node, delay))
             .map_err(|error| broken(&error.to_string()))?;
         Ok(Self { thread })
     }
@@ -151,7 +150,7 @@ fn media_time(buffer: &gst::Buffer, time: gst::ClockTime) -> gst::Buffer {
 
 fn write_all(
     receiver: &Receiver<Picked>,
-    job: &Snapshots,
+    style: &PictureStyle,
     files: &[PathBuf],
     counters: &Counters,
     node: usize,
@@ -166,7 +165,7 @@ fn write_all(
                 .pts()
                 .map(|pts| Duration::from_nanos(pts.nseconds()).saturating_sub(delay));
         }
-        write(picked, job, path)?;
+        write(picked, style, path)?;
         counters.tick();
         if let Some(node) = counters.nodes.get(node) {
             node.pictures.fetch_add(1, Relaxed);
@@ -176,7 +175,7 @@ fn write_all(
 }
 
 /// One picture through appsrc, scaling and the format's encoder.
-fn write(picked: Picked, job: &Snapshots, path: &Path) -> Result<(), Failure> {
+fn write(picked: Picked, style: &PictureStyle, path: &Path) -> Result<(), Failure> {
     let pipeline = gst::Pipeline::builder().name("picture").build();
     let guard = super::Running(pipeline.clone());
     let source = make(&pipeline, "appsrc", "source")?;
@@ -187,14 +186,14 @@ fn write(picked: Picked, job: &Snapshots, path: &Path) -> Result<(), Failure> {
     chain.extend(video::shape(
         &pipeline,
         "picture",
-        &job.geometry,
+        &style.geometry,
         "RGB",
         video::Colour::Fixed("sRGB"),
     )?);
-    if !matches!(job.format, ImageFormat::Png | ImageFormat::Webp) {
+    if !matches!(style.format, ImageFormat::Png | ImageFormat::Webp) {
         chain.extend(jpeg_colours(&pipeline)?);
     }
-    chain.push(encoder(&pipeline, job)?);
+    chain.push(encoder(&pipeline, style)?);
     let sink = make(&pipeline, "filesink", "file")?;
     sink.set_property("location", path);
     chain.push(sink);
@@ -225,17 +224,17 @@ fn jpeg_colours(pipeline: &gst::Pipeline) -> Result<[gst::Element; 2], Failure> 
     ])
 }
 
-fn encoder(pipeline: &gst::Pipeline, job: &Snapshots) -> Result<gst::Element, Failure> {
-    match job.format {
+fn encoder(pipeline: &gst::Pipeline, style: &PictureStyle) -> Result<gst::Element, Failure> {
+    match style.format {
         ImageFormat::Png => make(pipeline, "pngenc", "encode"),
         ImageFormat::Webp => {
             let encoder = make(pipeline, "webpenc", "encode")?;
-            encoder.set_property("quality", job.quality as f32);
+            encoder.set_property("quality", style.quality as f32);
             Ok(encoder)
         }
         _ => {
             let encoder = make(pipeline, "jpegenc", "encode")?;
-            encoder.set_property("quality", job.quality);
+            encoder.set_property("quality", style.quality);
             Ok(encoder)
         }
     }

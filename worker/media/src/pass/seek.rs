@@ -8,10 +8,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{Trouble, bus, clip::clock};
-use crate::{
-    probe::InputFacts,
-    rules::{Job, Video},
-};
+use crate::{nodes::Job, probe::InputFacts};
 
 /// Shorter starts are decoded and dropped.
 const WORTH_A_SEEK: Duration = Duration::from_secs(1);
@@ -37,40 +34,29 @@ impl Range {
     };
 
     /// The least part that holds what all jobs want.
-    pub fn of(jobs: &[Job], facts: &InputFacts) -> Self {
+    pub fn of(jobs: &[Box<dyn Job>], facts: &InputFacts) -> Self {
         if facts.animated_gif || facts.still_picture || facts.edit_list_inside {
             return Self::WHOLE;
         }
-        let is_idle = |job: &&Job| matches!(job, Job::Snapshots(job) if job.pictures.is_empty());
-        let parts: Vec<Self> = jobs.iter().filter(|job| !is_idle(job)).map(part).collect();
+        let parts: Vec<Self> = jobs.iter().filter(|job| !job.is_idle()).map(|job| job.part()).collect();
         let start = parts.iter().map(|part| part.start).min().unwrap_or_default();
         let stop = parts
             .iter()
             .map(|part| part.stop)
             .collect::<Option<Vec<_>>>()
             .and_then(|stops| stops.into_iter().max());
-        let copies = jobs
-            .iter()
-            .any(|job| matches!(job, Job::Transcode(job) if matches!(job.video, Some(Video::Copy))));
+        let copies = jobs.iter().any(|job| job.reads_all());
         Self {
             start: if start < WORTH_A_SEEK || copies { Duration::ZERO } else { start },
             stop: if copies { None } else { stop },
         }
     }
-}
 
-fn part(job: &Job) -> Range {
-    match job {
-        Job::Transcode(job) => Range {
-            start: job.clip.start,
-            stop: job.clip.end,
-        },
-        Job::Snapshots(job) => {
-            let offsets = || job.pictures.iter().map(|picture| picture.offset);
-            Range {
-                start: offsets().min().unwrap_or_default().saturating_sub(BEFORE_FIRST_PICTURE),
-                stop: offsets().max().map(|last| last + BEHIND_LAST_PICTURE),
-            }
+    /// The part that shows the pictures at these times.
+    pub fn around_pictures(times: impl Iterator<Item = Duration> + Clone) -> Self {
+        Self {
+            start: times.clone().min().unwrap_or_default().saturating_sub(BEFORE_FIRST_PICTURE),
+            stop: times.max().map(|last| last + BEHIND_LAST_PICTURE),
         }
     }
 }

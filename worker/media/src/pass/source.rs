@@ -12,16 +12,7 @@ use super::{
     counters::{self, Counters},
     elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
 };
-use crate::{probe::InputFacts, rules};
-
-/// Which streams a pass needs, decoded or as they are.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Needs {
-    pub decoded_video: bool,
-    pub decoded_audio: bool,
-    pub copied_video: bool,
-    pub copied_audio: bool,
-}
+use crate::{nodes::Needs, probe::InputFacts, rules};
 
 /// The tees that branches hang on.
 pub struct Source {

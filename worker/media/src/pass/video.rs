@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     capabilities, failure,
-    rules::{Geometry, Rate, VideoEncode},
+    nodes::{Rate, VideoEncode},
+    rules::Geometry,
 };
 
 /// Builds the branch of a node; gives its last element.
