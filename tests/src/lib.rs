@@ -1,6 +1,7 @@
 //! The harness of the whole-system tests: a real stack on its own ports, sockets and folders, stopped by process id when it drops.
 
 pub mod bench;
+pub mod browser;
 pub mod database;
 pub mod media;
 pub mod process;
