@@ -4,6 +4,7 @@
 //! from every value. Text is ordered by its bytes.
 
 mod parse;
+pub mod templates;
 #[cfg(test)]
 mod tests;
 

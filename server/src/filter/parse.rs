@@ -19,8 +19,13 @@ pub(super) struct Fault {
     problem: String,
 }
 
-/// The comparisons of a filter.
+/// The comparisons of a filter of tasks.
 pub(super) fn conditions(text: &str) -> Result<Vec<Condition>, Fault> {
+    joined_by_and(text, Reader::comparison)
+}
+
+/// What `comparison` reads between ANDs.
+pub(super) fn joined_by_and<'a, T>(text: &'a str, comparison: impl Fn(&mut Reader<'a>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
     let mut reader = Reader { text, at: 0 };
     if text.len() > MAX_BYTES {
         return Err(reader.fault(0, format!("a filter has at most {MAX_BYTES} bytes")));
@@ -33,7 +38,7 @@ pub(super) fn conditions(text: &str) -> Result<Vec<Condition>, Fault> {
         if found.len() == MAX_CONDITIONS {
             return Err(reader.fault(reader.at, format!("a filter has at most {MAX_CONDITIONS} comparisons")));
         }
-        found.push(reader.comparison()?);
+        found.push(comparison(&mut reader)?);
         if reader.is_at_end() {
             return Ok(found);
         }
@@ -41,16 +46,16 @@ pub(super) fn conditions(text: &str) -> Result<Vec<Condition>, Fault> {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     /// In bytes, always between characters.
     at: usize,
 }
 
 /// A value and where it starts.
-struct Literal {
-    text: String,
-    at: usize,
+pub(super) struct Literal {
+    pub(super) text: String,
+    pub(super) at: usize,
     is_quoted: bool,
 }
 
@@ -60,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Positions are told in characters, from 1.
-    fn fault(&self, at: usize, problem: impl Into<String>) -> Fault {
+    pub(super) fn fault(&self, at: usize, problem: impl Into<String>) -> Fault {
         let before = self.text.get(..at).unwrap_or(self.text);
         Fault {
             position: before.chars().count() + 1,
@@ -94,10 +99,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn comparison(&mut self) -> Result<Condition, Fault> {
+    /// The field that a comparison begins with, and where it stands.
+    pub(super) fn field(&mut self) -> (usize, &'a str) {
         self.skip_space();
         let start = self.at;
-        let field = self.word(WORD_ENDS);
+        (start, self.word(WORD_ENDS))
+    }
+
+    fn comparison(&mut self) -> Result<Condition, Fault> {
+        let (start, field) = self.field();
         match field {
             "id" => self.text_condition(TextField::Id),
             "session_id" => self.text_condition(TextField::SessionId),
@@ -180,7 +190,7 @@ impl<'a> Reader<'a> {
         is_there
     }
 
-    fn operator(&mut self) -> Result<Operator, Fault> {
+    pub(super) fn operator(&mut self) -> Result<Operator, Fault> {
         use Operator as O;
         // longer ones first
         let tokens = [
@@ -198,7 +208,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn equality(&mut self, what: &str) -> Result<Operator, Fault> {
+    pub(super) fn equality(&mut self, what: &str) -> Result<Operator, Fault> {
         self.skip_space();
         let start = self.at;
         match self.operator() {
@@ -207,7 +217,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn literal(&mut self) -> Result<Literal, Fault> {
+    pub(super) fn literal(&mut self) -> Result<Literal, Fault> {
         self.skip_space();
         let at = self.at;
         let quote = self.rest().chars().next().filter(|c| matches!(c, '"' | '\''));

@@ -7,7 +7,7 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Initial)]
+        vec![Box::new(Initial), Box::new(Templates)]
     }
 }
 
@@ -22,17 +22,37 @@ impl MigrationName for Initial {
 #[async_trait]
 impl MigrationTrait for Initial {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let (blob, float) = match manager.get_database_backend() {
-            DbBackend::Postgres => ("BYTEA", "DOUBLE PRECISION"),
-            _ => ("BLOB", "REAL"),
-        };
-        for statement in INITIAL.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
-            let statement = statement.replace("{blob}", blob).replace("{float}", float);
-            connection.execute_unprepared(&statement).await?;
-        }
-        Ok(())
+        run(manager, INITIAL).await
     }
+}
+
+/// Templates with every revision, the templates that a task was accepted with, and what estimates need.
+struct Templates;
+
+impl MigrationName for Templates {
+    fn name(&self) -> &str {
+        "m0002_templates"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Templates {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, TEMPLATES).await
+    }
+}
+
+/// Runs statements, with the database's names of types filled in.
+async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
+    let (blob, float) = match manager.get_database_backend() {
+        DbBackend::Postgres => ("BYTEA", "DOUBLE PRECISION"),
+        _ => ("BLOB", "REAL"),
+    };
+    for statement in statements.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+        let statement = statement.replace("{blob}", blob).replace("{float}", float);
+        manager.get_connection().execute_unprepared(&statement).await?;
+    }
+    Ok(())
 }
 
 const INITIAL: &str = "
@@ -105,4 +125,20 @@ CREATE TABLE requests (
 CREATE INDEX requests_expire ON requests (expire_ms);
 CREATE TABLE probes (
     unit_id TEXT PRIMARY KEY, project_id TEXT NOT NULL, input {blob} NOT NULL, result {blob}, create_ms BIGINT NOT NULL)
+";
+
+const TEMPLATES: &str = "
+CREATE TABLE templates (
+    project_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, spec {blob} NOT NULL,
+    create_ms BIGINT NOT NULL, update_ms BIGINT NOT NULL, PRIMARY KEY (project_id, id));
+CREATE TABLE template_revisions (
+    project_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, spec {blob} NOT NULL, create_ms BIGINT NOT NULL,
+    PRIMARY KEY (project_id, id, revision));
+ALTER TABLE tasks ADD COLUMN templates {blob};
+CREATE TABLE unit_speeds (
+    work TEXT PRIMARY KEY, spent {float} NOT NULL, done {float} NOT NULL, update_ms BIGINT NOT NULL);
+CREATE TABLE input_lengths (
+    project_id TEXT NOT NULL, input TEXT NOT NULL, size_bytes BIGINT NOT NULL, length_ms BIGINT NOT NULL, seen_ms BIGINT NOT NULL,
+    PRIMARY KEY (project_id, input));
+CREATE INDEX input_lengths_seen ON input_lengths (seen_ms)
 ";

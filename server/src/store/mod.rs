@@ -16,6 +16,7 @@ pub mod sessions;
 pub mod storages;
 pub mod sweep;
 pub mod tasks;
+pub mod templates;
 #[cfg(test)]
 pub mod testing;
 pub mod units;
