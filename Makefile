@@ -55,8 +55,9 @@ check:  ## fmt, clippy, doc, deny, machete, buf lint, dependency rules
 fmt:  ## formats the code
 	$(CARGO) fmt --all
 
-bench: release  ## prints ratios against ffmpeg and writes target/bench.json
+bench: release  ## prints ratios against ffmpeg and shaka-streamer and writes target/bench.json
 	@scripts/install-packages test
+	@scripts/install-test-tools bench
 	$(CARGO) run --locked --release -p mps-tests --bin mps-bench
 
 clean:  ## removes what was built

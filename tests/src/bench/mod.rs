@@ -4,5 +4,6 @@ pub mod calls;
 pub mod cpu;
 pub mod latency;
 pub mod memory;
+pub mod nodes;
 pub mod report;
 pub mod transcode;

@@ -45,7 +45,7 @@ pub async fn two_and_snapshots(report: &mut Report) {
     add(report, "pass 720p + 360p + 10 snapshots", cpu, wall, Some(0.8), Some(0.6));
 }
 
-fn add(report: &mut Report, name: &str, cpu: Vec<(f64, f64)>, wall: Vec<(f64, f64)>, floor: Option<f64>, goal: Option<f64>) {
+pub(super) fn add(report: &mut Report, name: &str, cpu: Vec<(f64, f64)>, wall: Vec<(f64, f64)>, floor: Option<f64>, goal: Option<f64>) {
     for (what, pairs) in [("cpu s", cpu), ("wall s", wall)] {
         let (ours, peer): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
         report.add(Figure {
@@ -70,14 +70,14 @@ fn transcode_command(clip: &Path, height: u32, output: &str) -> Vec<String> {
     ffmpeg_command(&arguments, output)
 }
 
-fn ffmpeg_command(arguments: &str, output: &str) -> Vec<String> {
+pub(super) fn ffmpeg_command(arguments: &str, output: &str) -> Vec<String> {
     let mut command: Vec<String> = ["ffmpeg", "-nostdin", "-v", "error", "-y"].map(String::from).into();
     command.extend(arguments.split(' ').filter(|argument| !argument.is_empty()).map(String::from));
     command.push(output.to_owned());
     command
 }
 
-type Pairs = Vec<(f64, f64)>;
+pub(super) type Pairs = Vec<(f64, f64)>;
 
 /// (ours, peer) of each run: CPU seconds and wall seconds.
 async fn compare(nodes: Vec<Node>, commands: impl Fn(&Path) -> Vec<Vec<String>>) -> (Pairs, Pairs) {

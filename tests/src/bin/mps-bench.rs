@@ -2,7 +2,7 @@
 //!
 //! `mps-bench [NAME…]` runs those whose name begins with one of the words; without words all of them.
 
-use mps_tests::bench::{calls, latency, memory, report::Report, transcode};
+use mps_tests::bench::{calls, latency, memory, nodes, report::Report, transcode};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -14,6 +14,19 @@ async fn main() {
     }
     if is_wanted("pass") {
         transcode::two_and_snapshots(&mut report).await;
+    }
+    if is_wanted("ladder") {
+        nodes::everything(&mut report).await;
+        nodes::against_shaka(&mut report).await;
+    }
+    if is_wanted("pictures") {
+        nodes::thousand_pictures(&mut report).await;
+    }
+    if is_wanted("remux") {
+        nodes::remux(&mut report).await;
+    }
+    if is_wanted("playable") {
+        nodes::first_playable(&mut report).await;
     }
     if is_wanted("calls") {
         calls::run(&mut report).await;
