@@ -22,7 +22,8 @@ use super::{
     clip::{clock, stream_time},
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
-    needed, video,
+    needed,
+    picture::{Colour, Look},
 };
 use crate::{failure, rules::Geometry};
 
@@ -183,13 +184,7 @@ fn write(picked: Picked, style: &PictureStyle, path: &Path) -> Result<(), Failur
     source.set_property("caps", &picked.caps);
     let mut chain = vec![source.clone()];
     // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is. WebP's encoder makes its own YUV.
-    chain.extend(video::shape(
-        &pipeline,
-        "picture",
-        &style.geometry,
-        "RGB",
-        video::Colour::Fixed("sRGB"),
-    )?);
+    chain.extend(Look::plain(style.geometry, "RGB", Colour::Fixed("sRGB")).elements(&pipeline, "picture")?);
     if !matches!(style.format, ImageFormat::Png | ImageFormat::Webp) {
         chain.extend(jpeg_colours(&pipeline)?);
     }

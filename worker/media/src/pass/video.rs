@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoInfo, VideoTransferFunction};
 use mps_proto::{
     v1::{EncoderSpeed, ErrorReason, VideoCodec},
     worker::v1::Failure,
@@ -13,11 +12,11 @@ use super::{
     clip::Window,
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
+    picture::{Colour, Look},
 };
 use crate::{
     capabilities, failure,
     nodes::{Rate, VideoEncode},
-    rules::Geometry,
 };
 
 /// Builds the branch of a node; gives its last element.
@@ -40,7 +39,7 @@ pub fn encode(
             .build();
         chain.push(caps_filter(pipeline, &name("rate-caps"), &caps)?);
     }
-    chain.extend(shape(pipeline, &format!("n{node}-video"), &job.geometry, "I420", Colour::OfInput)?);
+    chain.extend(Look::plain(job.geometry, "I420", Colour::OfInput).elements(pipeline, &format!("n{node}-video"))?);
     let encoder = encoder(pipeline, &name("encode"), job)?;
     counters::count(&pad(&encoder, "sink")?, counters, move |counters| {
         counters.nodes.get(node).map(|node| &node.video)
@@ -51,106 +50,6 @@ pub fn encode(
     chain.push(last.clone());
     link(&chain.iter().collect::<Vec<_>>())?;
     Ok(last)
-}
-
-/// What becomes of colours.
-#[derive(Clone, Copy)]
-pub enum Colour {
-    /// Matrix, transfer and primaries stay; the range becomes limited.
-    OfInput,
-    /// A colorimetry in GStreamer's words.
-    Fixed(&'static str),
-}
-
-/// Crop, scale and convert in one step to square pixels of the wanted size.
-pub fn shape(
-    pipeline: &gst::Pipeline,
-    prefix: &str,
-    geometry: &Geometry,
-    format: &str,
-    colour: Colour,
-) -> Result<Vec<gst::Element>, Failure> {
-    let mut chain = Vec::new();
-    if geometry.crop != (0.0, 0.0) {
-        chain.push(crop(pipeline, &format!("{prefix}-crop"), geometry.crop)?);
-    }
-    let scale = make(pipeline, "videoconvertscale", &format!("{prefix}-scale"))?;
-    scale.set_property("add-borders", geometry.bars);
-    scale.set_property_from_str("method", "bilinear");
-    chain.push(scale.clone());
-    let mut caps = gst::Caps::builder("video/x-raw")
-        .field("format", format)
-        .field("width", geometry.width)
-        .field("height", geometry.height)
-        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
-        .build();
-    if let Colour::Fixed(colorimetry) = colour {
-        caps.make_mut().set("colorimetry", colorimetry);
-    }
-    let filter = caps_filter(pipeline, &format!("{prefix}-size"), &caps)?;
-    if matches!(colour, Colour::OfInput) {
-        follow_colour(&pad(&scale, "sink")?, &filter, caps);
-    }
-    chain.push(filter);
-    Ok(chain)
-}
-
-/// Lets a filter ask for the input's colours, which are known when its caps come. Left alone, the scaler guesses them by the size.
-fn follow_colour(entry: &gst::Pad, filter: &gst::Element, caps: gst::Caps) {
-    let weak = filter.downgrade();
-    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-            && let Ok(input) = VideoInfo::from_caps(event.caps())
-            && let Some(filter) = weak.upgrade()
-        {
-            let mut caps = caps.clone();
-            caps.make_mut().set("colorimetry", limited(&input).to_string());
-            filter.set_property("caps", caps);
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// The input's colours in limited range; RGB becomes BT.709.
-fn limited(input: &VideoInfo) -> VideoColorimetry {
-    let (colours, range) = (input.colorimetry(), VideoColorRange::Range16_235);
-    if input.is_rgb() || colours.matrix() == VideoColorMatrix::Rgb {
-        return VideoColorimetry::new(
-            range,
-            VideoColorMatrix::Bt709,
-            VideoTransferFunction::Bt709,
-            VideoColorPrimaries::Bt709,
-        );
-    }
-    let matrix = match colours.matrix() {
-        VideoColorMatrix::Unknown if input.height() > 576 => VideoColorMatrix::Bt709,
-        VideoColorMatrix::Unknown => VideoColorMatrix::Bt601,
-        known => known,
-    };
-    VideoColorimetry::new(range, matrix, colours.transfer(), colours.primaries())
-}
-
-/// Cuts shares of the picture once its size is known.
-fn crop(pipeline: &gst::Pipeline, name: &str, shares: (f64, f64)) -> Result<gst::Element, Failure> {
-    let crop = make(pipeline, "videocrop", name)?;
-    let weak = crop.downgrade();
-    pad(&crop, "sink")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let caps = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Caps(caps)) => caps.caps_owned(),
-            _ => return gst::PadProbeReturn::Ok,
-        };
-        let structure = caps.structure(0);
-        let side = |name: &str| structure.and_then(|structure| structure.get::<i32>(name).ok()).unwrap_or(0);
-        if let Some(crop) = weak.upgrade() {
-            let across = (f64::from(side("width")) * shares.0).round() as i32;
-            let down = (f64::from(side("height")) * shares.1).round() as i32;
-            for (property, pixels) in [("left", across), ("right", across), ("top", down), ("bottom", down)] {
-                crop.set_property(property, pixels);
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(crop)
 }
 
 fn encoder(pipeline: &gst::Pipeline, name: &str, job: &VideoEncode) -> Result<gst::Element, Failure> {

@@ -1,6 +1,6 @@
 //! Sizes: from the input's picture as it is shown to the output's pixels.
 
-use mps_proto::v1::{Fit, MediaStream};
+use mps_proto::v1::{CropArea, Fit, MediaStream, SizeBasis};
 
 /// The input's picture as it is shown: upright, in square pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +27,44 @@ impl Frame {
             _ => Self { width, height },
         }
     }
+
+    /// What is left when an area of the upright picture's own pixels is cut out; `None` when the area does not lie in it.
+    pub fn cut_to(self, stream: &MediaStream, area: &CropArea) -> Option<Self> {
+        let (across, down) = pixels(stream);
+        let inside = |from: i32, length: i32, side: i32| from >= 0 && length > 0 && from.checked_add(length).is_some_and(|end| end <= side);
+        (inside(area.left_px, area.width_px, across) && inside(area.top_px, area.height_px, down)).then(|| Self {
+            width: self.width * f64::from(area.width_px) / f64::from(across),
+            height: self.height * f64::from(area.height_px) / f64::from(down),
+        })
+    }
+
+    /// After a rotation by a multiple of 90 degrees.
+    pub fn turned(self, degrees: i32) -> Self {
+        match degrees {
+            90 | 270 => Self {
+                width: self.height,
+                height: self.width,
+            },
+            _ => self,
+        }
+    }
+
+    /// Width and height of the box that settings name by a basis: long and short side change places for a portrait picture.
+    pub fn sides(self, basis: SizeBasis, width: Option<i32>, height: Option<i32>) -> (Option<i32>, Option<i32>) {
+        if basis == SizeBasis::LongShort && self.height > self.width {
+            return (height, width);
+        }
+        (width, height)
+    }
+}
+
+/// Width and height of the upright picture in its own pixels, square or not.
+pub fn pixels(stream: &MediaStream) -> (i32, i32) {
+    let video = stream.video.clone().unwrap_or_default();
+    match video.rotation_deg {
+        90 | 270 => (video.height_px, video.width_px),
+        _ => (video.width_px, video.height_px),
+    }
 }
 
 /// What happens to a picture: cut, scale, bars.
@@ -34,8 +72,8 @@ impl Frame {
 pub struct Geometry {
     pub width: i32,
     pub height: i32,
-    /// Bars fill the box where the aspects differ.
-    pub bars: bool,
+    /// Size of the picture itself where bars fill the rest of the box.
+    pub inner: Option<(i32, i32)>,
     /// Share of the shown width and height that is cut away on each side before scaling.
     pub crop: (f64, f64),
 }
@@ -46,7 +84,7 @@ impl Geometry {
         let plain = |width: f64, height: f64| Self {
             width: multiple(width, step),
             height: multiple(height, step),
-            bars: false,
+            inner: None,
             crop: (0.0, 0.0),
         };
         let limit = |scale: f64| if allow_upscale { scale } else { scale.min(1.0) };
@@ -69,26 +107,37 @@ impl Geometry {
         let limit = |scale: f64| if allow_upscale { scale } else { scale.min(1.0) };
         // A box that is not reached shrinks as a whole, so that its aspect stays.
         let shrink = limit(across.max(down)) / across.max(down);
-        let boxed = |bars: bool, crop: (f64, f64), shrink: f64| Self {
+        let boxed = |crop: (f64, f64), shrink: f64| Self {
             width: multiple(width * shrink, step),
             height: multiple(height * shrink, step),
-            bars,
+            inner: None,
             crop,
         };
         match fit {
-            Fit::Pad => boxed(true, (0.0, 0.0), limit(across.min(down)) / across.min(down)),
-            Fit::Stretch => boxed(false, (0.0, 0.0), shrink),
+            Fit::Pad => {
+                let scale = limit(across.min(down));
+                let outer = boxed((0.0, 0.0), scale / across.min(down));
+                let inner = (
+                    multiple(frame.width * scale, step).min(outer.width),
+                    multiple(frame.height * scale, step).min(outer.height),
+                );
+                Self {
+                    inner: (inner != (outer.width, outer.height)).then_some(inner),
+                    ..outer
+                }
+            }
+            Fit::Stretch => boxed((0.0, 0.0), shrink),
             Fit::Crop => {
                 let cover = across.max(down);
                 let cut = |side: f64, scale: f64| ((1.0 - side / scale) / 2.0).max(0.0);
-                boxed(false, (cut(across, cover), cut(down, cover)), shrink)
+                boxed((cut(across, cover), cut(down, cover)), shrink)
             }
             _ => {
                 let scale = limit(across.min(down));
                 Self {
                     width: multiple(frame.width * scale, step),
                     height: multiple(frame.height * scale, step),
-                    bars: false,
+                    inner: None,
                     crop: (0.0, 0.0),
                 }
             }
@@ -140,7 +189,7 @@ mod tests {
         assert_eq!((crop.width, crop.height), (1000, 1000));
         assert!((crop.crop.0 - 0.21875).abs() < 1e-6 && crop.crop.1.abs() < 1e-9, "{crop:?}");
         let pad = Geometry::resolve(HD, Some(1000), Some(1000), Fit::Pad, false, 2);
-        assert_eq!((pad.width, pad.height, pad.bars), (1000, 1000, true));
+        assert_eq!((pad.width, pad.height, pad.inner), (1000, 1000, Some((1000, 562))));
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! From the pictures of a tee to those that an encoder takes: cut, turned, deinterlaced, scaled, barred, mapped to standard range.
+//! Every kind of node that makes pictures shapes them here.
+
+mod blur;
+mod canvas;
+mod colour;
+mod tone_curve;
+mod tone_map;
+
+use std::{fmt::Debug, sync::Arc};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{CropArea, Flip, PadFill},
+    worker::v1::Failure,
+};
+
+use super::elements::{caps_filter, make, pad};
+use crate::rules::Geometry;
+
+pub use colour::{Colour, Hdr};
+
+/// What becomes of pictures, in the order of the fields.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Whether fields are made frames here; the tee's pictures are progressive already unless a node asked for the fields.
+    pub deinterlace: bool,
+    /// Area of the upright picture that is left.
+    pub crop: Option<CropArea>,
+    /// Clockwise degrees, a multiple of 90.
+    pub rotation_deg: i32,
+    pub flip: Flip,
+    /// On the input's pixels, before scaling: such as noise reduction.
+    pub before: Vec<Arc<dyn Step>>,
+    pub geometry: Geometry,
+    /// By Lanczos instead of bilinear interpolation.
+    pub lanczos: bool,
+    pub fill: PadFill,
+    /// The range of the input that is mapped to BT.709; `None`: nothing is mapped.
+    pub tone_map: Option<Hdr>,
+    /// On the output's pixels in its format: such as marks.
+    pub after: Vec<Arc<dyn Step>>,
+    /// Pixel format in GStreamer's words, such as I420 or I420_10LE.
+    pub format: &'static str,
+    pub colour: Colour,
+}
+
+/// A stretch of the chain that another part of the pass makes, such as an enhancement or a mark.
+pub trait Step: Debug + Send + Sync {
+    /// Elements to be linked one behind another; names begin with `prefix`.
+    fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure>;
+}
+
+impl Look {
+    /// Scaled, and nothing else.
+    pub fn plain(geometry: Geometry, format: &'static str, colour: Colour) -> Self {
+        Self {
+            deinterlace: false,
+            crop: None,
+            rotation_deg: 0,
+            flip: Flip::None,
+            before: Vec::new(),
+            geometry,
+            lanczos: false,
+            fill: PadFill::Black,
+            tone_map: None,
+            after: Vec::new(),
+            format,
+            colour,
+        }
+    }
+
+    /// The chain, to be linked in order; names begin with `prefix`. Takes raw pictures, gives square pixels of the geometry's size.
+    pub fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let name = |part: &str| format!("{prefix}-{part}");
+        let mut chain = Vec::new();
+        if self.deinterlace {
+            chain.extend(deinterlace(pipeline, prefix, true)?);
+        }
+        if let Some(area) = &self.crop {
+            chain.push(cut_to_area(pipeline, &name("area"), area)?);
+        }
+        if let Some(direction) = direction(self.rotation_deg, self.flip) {
+            chain.push(make(pipeline, "videoconvert", &name("turn-convert"))?);
+            let turn = make(pipeline, "videoflip", &name("turn"))?;
+            turn.set_property_from_str("video-direction", direction);
+            chain.push(turn);
+        }
+        if self.geometry.crop != (0.0, 0.0) {
+            chain.push(cut_shares(pipeline, &name("crop"), self.geometry.crop)?);
+        }
+        for (number, step) in self.before.iter().enumerate() {
+            chain.extend(step.elements(pipeline, &name(&format!("before{number}")))?);
+        }
+        chain.extend(self.scaled(pipeline, prefix)?);
+        for (number, step) in self.after.iter().enumerate() {
+            chain.extend(step.elements(pipeline, &name(&format!("after{number}")))?);
+        }
+        Ok(chain)
+    }
+
+    /// Scales and converts in one step, then bars, then the range.
+    fn scaled(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let name = |part: &str| format!("{prefix}-{part}");
+        let scale = make(pipeline, "videoconvertscale", &name("scale"))?;
+        scale.set_property("add-borders", false);
+        scale.set_property_from_str("method", if self.lanczos { "lanczos" } else { "bilinear" });
+        let (width, height) = self.geometry.inner.unwrap_or((self.geometry.width, self.geometry.height));
+        let (format, scaled_colour) = match self.tone_map {
+            Some(_) => (tone_map::INPUT_FORMAT, Colour::OfInput),
+            None => (self.format, self.colour),
+        };
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", format)
+            .field("width", width)
+            .field("height", height)
+            .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+            .build();
+        let filter = caps_filter(pipeline, &name("size"), &caps)?;
+        colour::fix(scaled_colour, &pad(&scale, "sink")?, &filter, caps);
+        let mut chain = vec![scale, filter];
+        if let Some(hdr) = self.tone_map {
+            chain.push(tone_map::element(pipeline, &name("tone-map"), hdr)?);
+            chain.extend(self.mapped_format(pipeline, prefix)?);
+        }
+        if self.geometry.inner.is_some() {
+            chain.push(canvas::element(
+                pipeline,
+                &name("canvas"),
+                (self.geometry.width, self.geometry.height),
+                self.fill,
+            )?);
+        }
+        Ok(chain)
+    }
+
+    /// From the tone map's 8-bit BT.709 to the wanted format.
+    fn mapped_format(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        if self.format == tone_map::OUTPUT_FORMAT && matches!(self.colour, Colour::OfInput) {
+            return Ok(Vec::new());
+        }
+        let mut caps = gst::Caps::builder("video/x-raw").field("format", self.format).build();
+        if let Colour::Fixed(colorimetry) = self.colour {
+            caps.make_mut().set("colorimetry", colorimetry);
+        }
+        Ok(vec![
+            make(pipeline, "videoconvert", &format!("{prefix}-mapped-convert"))?,
+            caps_filter(pipeline, &format!("{prefix}-mapped"), &caps)?,
+        ])
+    }
+}
+
+/// Makes one frame of two fields. `always`: also of pictures that claim to be progressive.
+pub fn deinterlace(pipeline: &gst::Pipeline, prefix: &str, always: bool) -> Result<[gst::Element; 2], Failure> {
+    let convert = make(pipeline, "videoconvert", &format!("{prefix}-deinterlace-convert"))?;
+    let deinterlace = make(pipeline, "deinterlace", &format!("{prefix}-deinterlace"))?;
+    // The method yadif stamps two pictures alike in 1.22.
+    deinterlace.set_property_from_str("method", "greedyh");
+    // One picture per frame, not per field.
+    deinterlace.set_property_from_str("fields", "top");
+    if always {
+        deinterlace.set_property_from_str("mode", "interlaced");
+    }
+    Ok([convert, deinterlace])
+}
+
+/// The one movement that rotates clockwise and then mirrors, in the words of videoflip.
+pub fn direction(rotation_deg: i32, flip: Flip) -> Option<&'static str> {
+    match (rotation_deg.rem_euclid(360), flip) {
+        (90, Flip::Horizontal) | (270, Flip::Vertical) => Some("ul-lr"),
+        (90, Flip::Vertical) | (270, Flip::Horizontal) => Some("ur-ll"),
+        (180, Flip::Horizontal) | (0, Flip::Vertical) => Some("vert"),
+        (180, Flip::Vertical) | (0, Flip::Horizontal) => Some("horiz"),
+        (90, _) => Some("90r"),
+        (180, _) => Some("180"),
+        (270, _) => Some("90l"),
+        _ => None,
+    }
+}
+
+fn cut_to_area(pipeline: &gst::Pipeline, name: &str, area: &CropArea) -> Result<gst::Element, Failure> {
+    let area = *area;
+    cut(pipeline, name, move |width, height| {
+        let right = width - area.left_px - area.width_px;
+        let bottom = height - area.top_px - area.height_px;
+        [area.left_px, right, area.top_px, bottom]
+    })
+}
+
+/// Cuts the same share on both sides.
+fn cut_shares(pipeline: &gst::Pipeline, name: &str, shares: (f64, f64)) -> Result<gst::Element, Failure> {
+    cut(pipeline, name, move |width, height| {
+        let across = (f64::from(width) * shares.0).round() as i32;
+        let down = (f64::from(height) * shares.1).round() as i32;
+        [across, across, down, down]
+    })
+}
+
+/// Cuts pixels (left, right, top, bottom) that follow from the picture's size, once that is known.
+fn cut(
+    pipeline: &gst::Pipeline,
+    name: &str,
+    edges: impl Fn(i32, i32) -> [i32; 4] + Send + Sync + 'static,
+) -> Result<gst::Element, Failure> {
+    let crop = make(pipeline, "videocrop", name)?;
+    let weak = crop.downgrade();
+    pad(&crop, "sink")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let caps = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Caps(caps)) => caps.caps_owned(),
+            _ => return gst::PadProbeReturn::Ok,
+        };
+        let structure = caps.structure(0);
+        let side = |name: &str| structure.and_then(|structure| structure.get::<i32>(name).ok()).unwrap_or(0);
+        if let Some(crop) = weak.upgrade() {
+            let edges = edges(side("width"), side("height"));
+            for (property, pixels) in ["left", "right", "top", "bottom"].into_iter().zip(edges) {
+                crop.set_property(property, pixels.max(0));
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(crop)
+}
+
+/// Templates of the two pads of an element of our own.
+fn pad_templates(sink: &gst::Caps, source: &gst::Caps) -> Vec<gst::PadTemplate> {
+    let template = |name, direction, caps| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps).ok();
+    [
+        template("sink", gst::PadDirection::Sink, sink),
+        template("src", gst::PadDirection::Src, source),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
