@@ -1,8 +1,18 @@
 //! The command line: every command, flag and its help.
 
+mod process;
+mod storage;
+mod template;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::{
+    process::{NodeArgs, ProcessArgs},
+    storage::{Access, Provider, StorageAddArgs, StorageCommand},
+    template::TemplateCommand,
+};
 
 /// Media processing: send a file, get processed files.
 ///
@@ -94,43 +104,6 @@ pub struct UpArgs {
     pub verbose: bool,
 }
 
-#[derive(Args)]
-pub struct ProcessArgs {
-    /// Files, URLs, or storage:key.
-    #[arg(required = true)]
-    pub inputs: Vec<String>,
-    /// Template of a transcode node; may be repeated. Without any node: preset-h264-720p, or preset-m4a-128k for sound alone.
-    #[arg(long = "transcode", value_name = "TEMPLATE")]
-    pub transcodes: Vec<String>,
-    /// Offset of a snapshot, such as 3.5s or 10%; may be repeated.
-    #[arg(long = "snapshot", value_name = "OFFSET", allow_hyphen_values = true)]
-    pub snapshots: Vec<String>,
-    /// Template of the snapshots.
-    #[arg(long, default_value = "preset-snapshot-jpeg")]
-    pub snapshot_template: String,
-    /// Storage that uploads and outputs go to; default: local, or the input's.
-    #[arg(long)]
-    pub storage: Option<String>,
-    /// Directory of the outputs.
-    #[arg(long)]
-    pub output: Option<String>,
-    /// −10 to 10; higher starts earlier.
-    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    pub priority: i32,
-    /// key=value; may be repeated.
-    #[arg(long = "label", value_name = "KEY=VALUE")]
-    pub labels: Vec<String>,
-    /// Fetches the outputs into a folder.
-    #[arg(long, value_name = "DIR")]
-    pub download: Option<PathBuf>,
-    /// Prints the names of the tasks and returns.
-    #[arg(long, conflicts_with = "download")]
-    pub detach: bool,
-    /// Checks everything and prints the plan; accepts nothing.
-    #[arg(long, conflicts_with_all = ["detach", "download"])]
-    pub validate_only: bool,
-}
-
 #[derive(Subcommand)]
 pub enum TaskCommand {
     /// Lists tasks, newest first.
@@ -193,109 +166,6 @@ pub enum TaskCommand {
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Provider {
-    S3,
-    Cos,
-    S3Compatible,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Access {
-    Read,
-    Write,
-    ReadWrite,
-}
-
-#[derive(Args)]
-pub struct StorageAddArgs {
-    /// Id.
-    pub id: String,
-    /// Kind of provider.
-    #[arg(long, value_enum)]
-    pub kind: Provider,
-    #[arg(long)]
-    pub bucket: String,
-    #[arg(long, default_value = "")]
-    pub region: String,
-    /// URL that servers use.
-    #[arg(long, default_value = "")]
-    pub endpoint: String,
-    /// URL that workers use; default: --endpoint.
-    #[arg(long, default_value = "")]
-    pub worker_endpoint: String,
-    /// URL that clients use; default: --endpoint.
-    #[arg(long, default_value = "")]
-    pub public_endpoint: String,
-    /// The bucket stands in the path instead of the host name.
-    #[arg(long)]
-    pub path_style: bool,
-    /// Every key is under this prefix.
-    #[arg(long, default_value = "")]
-    pub prefix: String,
-    /// What tasks may do.
-    #[arg(long, value_enum, default_value = "read-write")]
-    pub access: Access,
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", requires = "secret_access_key")]
-    pub access_key_id: Option<String>,
-    /// Better from the environment than from the command line.
-    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
-    pub secret_access_key: Option<String>,
-    #[arg(long, env = "AWS_SESSION_TOKEN", hide_env_values = true)]
-    pub session_token: Option<String>,
-    /// Role that the server assumes, instead of keys.
-    #[arg(long, conflicts_with = "access_key_id")]
-    pub assume_role: Option<String>,
-    /// Makes the bucket when it is not there.
-    #[arg(long)]
-    pub create_bucket: bool,
-}
-
-#[derive(Subcommand)]
-pub enum StorageCommand {
-    /// Authorises a bucket.
-    Add(Box<StorageAddArgs>),
-    /// Lists storages.
-    List,
-    /// Forgets a storage; its objects stay.
-    Remove { storage: String },
-    /// Tries what a storage permits.
-    Test { storage: String },
-    /// Prints the least policy that a storage needs.
-    Policy { storage: String },
-    /// Lists objects: storage:directory/
-    Ls {
-        #[arg(default_value = "local:")]
-        place: String,
-        /// Goes into folders.
-        #[arg(long, short)]
-        recursive: bool,
-    },
-    /// Uploads files: FILE… storage:directory/ or FILE storage:key
-    Upload {
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        to: String,
-    },
-    /// Downloads an object to a file, by default one of its name here: storage:key FILE
-    Download { object: String, file: Option<PathBuf> },
-    /// Makes a folder: storage:directory/
-    Mkdir { place: String },
-    /// Deletes objects: storage:key …
-    Rm {
-        #[arg(required = true)]
-        objects: Vec<String>,
-    },
-}
-
-#[derive(Subcommand)]
-pub enum TemplateCommand {
-    /// Lists templates.
-    List,
-    /// Shows a template.
-    Get { template: String },
-}
-
 #[derive(Subcommand)]
 pub enum WorkerCommand {
     /// Lists workers.
@@ -349,11 +219,4 @@ pub enum KeyCommand {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn command_line_is_consistent() {
-        super::Arguments::command().debug_assert();
-    }
-}
+mod tests;

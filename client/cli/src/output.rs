@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 
 /// The contract's messages and those that `google.rpc.Status` carries.
 fn pool() -> anyhow::Result<&'static DescriptorPool> {
@@ -23,10 +23,14 @@ fn pool() -> anyhow::Result<&'static DescriptorPool> {
     .context("the contract's descriptors do not decode")
 }
 
+/// A type of the contract, such as `mps.v1.Task`.
+pub fn descriptor(name: &str) -> anyhow::Result<MessageDescriptor> {
+    pool()?.get_message_by_name(name).with_context(|| format!("{name} is no message"))
+}
+
 /// A message as JSON text; `name` is its type, such as `mps.v1.Task`.
 pub fn to_json(name: &str, message: &impl Message, pretty: bool) -> anyhow::Result<String> {
-    let descriptor = pool()?.get_message_by_name(name).with_context(|| format!("{name} is no message"))?;
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
+    let dynamic = DynamicMessage::decode(descriptor(name)?, message.encode_to_vec().as_slice())?;
     let options = SerializeOptions::new().stringify_64_bit_integers(true);
     let mut bytes = Vec::new();
     if pretty {

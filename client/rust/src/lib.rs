@@ -1,6 +1,7 @@
 //! mps-client: authentication, uploads and downloads, waiting, and watching that resumes by itself.
 
 mod error;
+mod list;
 mod retry;
 mod transfer;
 mod wait;

@@ -2,6 +2,7 @@
 
 mod access;
 mod doctor;
+mod nodes;
 mod probe;
 mod process;
 mod storage;

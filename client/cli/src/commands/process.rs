@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use mps_proto::v1::{
-    Node, Plan, ProbeMediaRequest, ProcessMediaRequest, SnapshotNode, StorageObject, Task, TaskInput, TaskOutput, TaskState, TranscodeNode,
-    node, snapshot_node, task_input::Source, transcode_node,
+    Node, Plan, ProbeMediaRequest, ProcessMediaRequest, ProcessMediaResponse, StorageObject, Task, TaskInput, TaskOutput, TaskState,
+    task_input::Source,
 };
 
 use crate::{
     args::ProcessArgs,
-    commands::task::{download_outputs, show_outputs},
+    commands::{
+        nodes,
+        task::{download_outputs, show_outputs},
+    },
     context::Context,
     exit::{self, Exit, UsageError},
     output::{Table, print_json, print_line},
@@ -28,9 +31,10 @@ pub async fn run(context: &Context, args: ProcessArgs) -> anyhow::Result<Exit> {
         .iter()
         .map(|text| Reference::parse(text).map_err(UsageError))
         .collect::<Result<_, _>>()?;
+    let asked = nodes::asked_for(context, &args.nodes).await?;
     let mut names = Vec::new();
     for reference in &references {
-        let answer = submit(context, &args, reference).await?;
+        let answer = submit(context, &args, &asked, reference).await?;
         if args.validate_only {
             show_plan(context, answer)?;
             continue;
@@ -80,10 +84,10 @@ pub async fn place(context: &Context, reference: &Reference, storage: &str) -> a
     })
 }
 
-async fn submit(context: &Context, args: &ProcessArgs, reference: &Reference) -> anyhow::Result<mps_proto::v1::ProcessMediaResponse> {
+async fn submit(context: &Context, args: &ProcessArgs, asked: &[Node], reference: &Reference) -> anyhow::Result<ProcessMediaResponse> {
     let storage = args.storage.as_deref().unwrap_or("local");
     let input = place(context, reference, storage).await?;
-    let nodes = nodes(context, args, &input).await?;
+    let nodes = with_defaults(context, args, asked, &input).await?;
     let output = output(args, reference, storage);
     let request = ProcessMediaRequest {
         parent: context.parent(),
@@ -117,20 +121,18 @@ fn output(args: &ProcessArgs, reference: &Reference, storage: &str) -> Option<Ta
     })
 }
 
-async fn nodes(context: &Context, args: &ProcessArgs, input: &TaskInput) -> anyhow::Result<Vec<Node>> {
-    let mut templates = args.transcodes.clone();
-    if templates.is_empty() && args.snapshots.is_empty() {
+/// The nodes that were asked for, or the one that stands for none; with the watermarks on them.
+async fn with_defaults(context: &Context, args: &ProcessArgs, asked: &[Node], input: &TaskInput) -> anyhow::Result<Vec<Node>> {
+    let mut nodes = asked.to_vec();
+    if nodes.is_empty() {
         let template = if has_video(context, input).await? {
             DEFAULT_VIDEO
         } else {
             DEFAULT_AUDIO
         };
-        templates.push(template.to_owned());
+        nodes.push(nodes::transcode(template.to_owned()));
     }
-    let mut nodes: Vec<Node> = templates.into_iter().map(transcode).collect();
-    if !args.snapshots.is_empty() {
-        nodes.push(snapshots(args));
-    }
+    nodes::mark(&mut nodes, &args.nodes.watermarks)?;
     Ok(nodes)
 }
 
@@ -151,27 +153,6 @@ async fn has_video(context: &Context, input: &TaskInput) -> anyhow::Result<bool>
     Ok(media.streams.iter().any(|stream| stream.kind == "video"))
 }
 
-fn transcode(template: String) -> Node {
-    Node {
-        operation: Some(node::Operation::Transcode(TranscodeNode {
-            source: Some(transcode_node::Source::Template(template)),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
-fn snapshots(args: &ProcessArgs) -> Node {
-    Node {
-        operation: Some(node::Operation::Snapshot(SnapshotNode {
-            source: Some(snapshot_node::Source::Template(args.snapshot_template.clone())),
-            offsets: args.snapshots.clone(),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
 fn labels(texts: &[String]) -> Result<Vec<(String, String)>, UsageError> {
     texts
         .iter()
@@ -184,17 +165,19 @@ fn labels(texts: &[String]) -> Result<Vec<(String, String)>, UsageError> {
         .collect()
 }
 
-fn show_plan(context: &Context, answer: mps_proto::v1::ProcessMediaResponse) -> anyhow::Result<()> {
+fn show_plan(context: &Context, answer: ProcessMediaResponse) -> anyhow::Result<()> {
     if context.json {
         return print_json("mps.v1.ProcessMediaResponse", &answer);
     }
     let Plan { units } = answer.plan.unwrap_or_default();
-    let mut table = Table::new(["PASS", "NODES", "POOL", "NEEDS"]);
+    let mut table = Table::new(["PASS", "NODES", "POOL", "DECODES", "SECONDS", "NEEDS"]);
     for (number, unit) in units.iter().enumerate() {
         table.row([
             (number + 1).to_string(),
             unit.node_keys.join(" "),
             unit.pool.clone(),
+            unit.passes.to_string(),
+            unit.estimated_seconds.map_or("unknown".into(), |seconds| format!("{seconds:.1}")),
             unit.requirements.join(" "),
         ]);
     }
