@@ -1,6 +1,6 @@
 //! Checks a task's input and the place of its outputs.
 
-use mps_proto::v1::{TaskInput, TaskOutput, task_input::Source};
+use mps_proto::v1::{StorageObject, TaskInput, TaskOutput, task_input::Source};
 
 use crate::{
     PlanInput,
@@ -21,13 +21,10 @@ pub(crate) fn plan_input(input: Option<&TaskInput>, project: &str, faults: &mut 
     };
     match source {
         Source::Object(object) => {
-            if let Err(fault) = check_object_key(&object.key) {
-                faults.add("input.object.key", fault);
-            }
-            let storage_id = faults.id_of("input.object.storage", &object.storage, "storages", project)?;
+            let object = check_object(object, "input.object", project, faults)?;
             Some(PlanInput::Object {
-                storage_id,
-                key: object.key.clone(),
+                storage_id: object.storage,
+                key: object.key,
             })
         }
         Source::Url(url) => {
@@ -40,8 +37,20 @@ pub(crate) fn plan_input(input: Option<&TaskInput>, project: &str, faults: &mut 
     }
 }
 
+/// An object that is read, with the storage's id alone; `None` with a violation.
+pub(crate) fn check_object(object: &StorageObject, field: &str, project: &str, faults: &mut Faults) -> Option<StorageObject> {
+    if let Err(fault) = check_object_key(&object.key) {
+        faults.add(format!("{field}.key"), fault);
+    }
+    let storage = faults.id_of(&format!("{field}.storage"), &object.storage, "storages", project)?;
+    Some(StorageObject {
+        storage,
+        key: object.key.clone(),
+    })
+}
+
 /// A URL that can be fetched: http or https, a host, no user or password (the task would show them to every reader).
-fn check_url(url: &str) -> Result<(), String> {
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
     if url.chars().any(|character| character.is_control() || character.is_whitespace()) {
         return Err("must not contain spaces or control characters; percent-encode them".into());
     }

@@ -1,21 +1,29 @@
 //! mps-plan: turns a request into checked settings, output keys and units. No I/O.
 
+mod capabilities;
 mod faults;
+mod fields;
 mod input;
 mod keys;
 mod kinds;
+mod outputs;
 mod overrides;
 mod path;
 mod presets;
+mod side;
 mod tables;
 mod task;
+mod templates;
 mod unit;
 
 use mps_proto::{v1, worker::v1 as worker};
 
+pub use capabilities::CAPABILITIES;
 pub use keys::check_object_key;
-pub use presets::presets;
+pub use outputs::{member_key, series_key, sub_stream_key};
+pub use presets::{find_preset, presets};
 pub use task::plan_task;
+pub use templates::{check_template, lay_settings, template_names};
 pub use unit::{cost, plan_probe, requirements};
 
 /// One fault of a request.
@@ -34,6 +42,8 @@ pub struct PlanContext {
     pub task_id: String,
     pub limits: worker::InputLimits,
     pub damage_policy: worker::DamagePolicy,
+    /// The project's templates that the request names (see `template_names`); presets are found without them.
+    pub templates: Vec<v1::Template>,
 }
 
 /// Where the input is; ids only.
@@ -62,6 +72,19 @@ pub struct TaskPlan {
 pub struct UnitPlan {
     pub media: worker::MediaPlan,
     pub outputs: Vec<OutputPlan>,
+    /// For each of the plan's side inputs the field that names it, such as `nodes[0].transcode.subtitles[1].object`.
+    pub side_input_fields: Vec<String>,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// One file.
+    File,
+    /// The first file of a series; the worker declares the others.
+    Series,
+    /// A manifest of a set, or its only playlist.
+    Manifest,
 }
 
 /// One object that a unit publishes.
@@ -70,6 +93,8 @@ pub struct OutputPlan {
     /// Id of the output's row, as in `PlanOutput.output_id`.
     pub id: String,
     pub node_key: String,
+    pub kind: OutputKind,
+    /// From 0; −1 is the WebVTT file of a sprite.
     pub number: i32,
     /// Object key without a leading slash.
     pub key: String,

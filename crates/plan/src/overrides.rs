@@ -5,49 +5,41 @@ use prost_types::FieldMask;
 
 use crate::{
     faults::{Faults, shown},
+    fields::Fields,
     presets,
 };
 
-/// Access to the fields of a settings message by name. Made by `fields!`, which does not compile when a field is forgotten.
-pub(crate) trait Fields {
-    const NAMES: &'static [&'static str];
-    /// Names of the fields that are set.
-    fn set_names(&self) -> Vec<&'static str>;
-    fn replace_field(&mut self, name: &str, from: &Self);
-}
+/// Settings of one kind. Paths are those of field masks.
+pub(crate) trait KindSettings: Fields {
+    /// Kind of the templates that hold such settings.
+    const KIND: &'static str;
 
-macro_rules! fields {
-    ($message:ident { $($field:ident),* $(,)? }) => {
-        impl $crate::overrides::Fields for $message {
-            const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
+    /// Checks settings and fills in every default.
+    fn settle(self, faults: &mut SettingsFaults) -> Self;
 
-            fn set_names(&self) -> Vec<&'static str> {
-                let $message { $($field),* } = self;
-                let mut names = Vec::new();
-                $(if $field.is_some() { names.push(stringify!($field)); })*
-                names
-            }
-
-            fn replace_field(&mut self, name: &str, from: &Self) {
-                $(if name == stringify!($field) { self.$field.clone_from(&from.$field); })*
-            }
-        }
-    };
-}
-pub(crate) use fields;
-
-/// Settings of a kind that overrides can be laid over. Paths are those of field masks.
-pub(crate) trait Overridable: Clone + Default + 'static {
-    /// Every path that a mask may name.
-    fn paths() -> Vec<String>;
-    /// Paths of the leaves that are set.
-    fn set_paths(&self) -> Vec<String>;
-    fn replace(&mut self, path: &str, from: &Self);
     /// Forgets what stands or falls with a setting that is about to be replaced, such as the CRF of a template when the
     /// overrides ask for a bit rate.
-    fn forget_dependents(&mut self, path: &str, from: &Self);
+    fn forget_dependents(&mut self, _path: &str, _from: &Self) {}
+
     /// The settings of this kind in a template.
-    fn from_template(settings: &Settings) -> Option<&Self>;
+    fn from_settings(settings: &Settings) -> Option<&Self>;
+}
+
+/// What planning knows besides the request when it looks at a node.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub project: &'a str,
+    /// Templates of the project; presets are found without them.
+    pub templates: &'a [Template],
+}
+
+impl<'a> Scope<'a> {
+    /// A template by its id, or a preset by its id or by a number of the reference system, which may mean one of several kinds.
+    fn template(&self, id: &str, kind: &str) -> Option<&'a Template> {
+        let own = self.templates.iter().find(|template| presets::id_of(template) == id);
+        own.or_else(|| presets::find_preset(id, Some(kind)))
+            .or_else(|| presets::find_preset(id, None))
+    }
 }
 
 /// Where a node's settings come from.
@@ -60,51 +52,109 @@ pub(crate) enum Source<'a, S> {
 pub(crate) struct Asked<'a, S> {
     /// Path of the operation, such as `nodes[0].transcode`.
     pub field: &'a str,
-    pub kind: &'a str,
     pub source: Option<Source<'a, S>>,
     pub overrides: Option<&'a S>,
     pub mask: Option<&'a FieldMask>,
 }
 
-/// Settings before defaults, and where they came from.
+/// `asked!(node, field, transcode_node)`: what a node's message says about its settings.
+macro_rules! asked {
+    ($node:expr, $field:expr, $module:ident) => {
+        $crate::overrides::Asked {
+            field: $field,
+            source: $node.source.as_ref().map(|source| match source {
+                $module::Source::Template(name) => $crate::overrides::Source::Template(name),
+                $module::Source::Inline(settings) => $crate::overrides::Source::Inline(settings),
+            }),
+            overrides: $node.overrides.as_ref(),
+            mask: $node.override_mask.as_ref(),
+        }
+    };
+}
+pub(crate) use asked;
+
+/// A template that a node uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Without its parents; empty for inline settings.
+    pub id: String,
+    pub revision: i32,
+}
+
+/// Checked settings with every default, and where they came from.
 pub(crate) struct Resolved<S> {
     pub settings: S,
-    pub template: Option<&'static Template>,
+    pub template: Used,
     pub origin: Origin,
 }
 
 /// Knows by which field a caller can repair a setting.
+#[derive(Debug, Clone)]
 pub(crate) struct Origin {
     field: String,
-    inline: bool,
-    overridden: Vec<String>,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// Settings are the field itself.
+    Here,
+    Inline {
+        overridden: Vec<String>,
+    },
+    Overrides,
 }
 
 impl Origin {
+    /// Settings that stand in `field` itself, such as those of a template.
+    pub fn of_field(field: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            place: Place::Here,
+        }
+    }
+
     /// Full path of a setting such as `video.crf`.
     pub fn path(&self, setting: &str) -> String {
         let is_under = |path: &String| setting == path || setting.starts_with(&format!("{path}."));
-        let place = if self.inline && !self.overridden.iter().any(is_under) {
-            "inline"
-        } else {
-            "overrides"
+        let place = match &self.place {
+            Place::Here => "",
+            Place::Inline { overridden } if !overridden.iter().any(is_under) => ".inline",
+            _ => ".overrides",
         };
-        match setting {
-            "" => format!("{}.{place}", self.field),
-            _ => format!("{}.{place}.{setting}", self.field),
-        }
+        let dot = if setting.is_empty() { "" } else { "." };
+        format!("{}{place}{dot}{setting}", self.field)
     }
 }
 
 /// Adds violations of settings at the place where they can be repaired.
 pub(crate) struct SettingsFaults<'a> {
     pub origin: &'a Origin,
+    /// Put before the names of settings, such as `renditions[0].`.
+    pub prefix: String,
+    pub project: &'a str,
     pub faults: &'a mut Faults,
 }
 
 impl SettingsFaults<'_> {
+    /// The same for the settings below `name`.
+    pub fn below(&mut self, name: &str) -> SettingsFaults<'_> {
+        SettingsFaults {
+            origin: self.origin,
+            prefix: format!("{}{name}.", self.prefix),
+            project: self.project,
+            faults: self.faults,
+        }
+    }
+
+    /// Path of a setting; empty for all of them together.
+    pub fn path(&self, setting: &str) -> String {
+        let path = format!("{}{setting}", self.prefix);
+        self.origin.path(path.trim_end_matches('.'))
+    }
+
     pub fn add(&mut self, setting: &str, description: impl Into<String>) {
-        self.faults.add(self.origin.path(setting), description);
+        self.faults.add(self.path(setting), description);
     }
 
     /// An enum's value; unset and UNSPECIFIED give the default.
@@ -134,8 +184,8 @@ impl SettingsFaults<'_> {
     }
 }
 
-/// Template or inline settings with the overrides laid over them; `None` with violations when there is nothing to start from.
-pub(crate) fn resolve<S: Overridable>(asked: &Asked<S>, project: &str, faults: &mut Faults) -> Option<Resolved<S>> {
+/// Template or inline settings with the overrides laid over them, checked; `None` with violations when there is nothing to start from.
+pub(crate) fn resolve<S: KindSettings>(asked: &Asked<S>, scope: &Scope, faults: &mut Faults) -> Option<Resolved<S>> {
     let overridden = overridden_paths(asked, faults);
     let (mut settings, template) = match &asked.source {
         None => {
@@ -144,34 +194,54 @@ pub(crate) fn resolve<S: Overridable>(asked: &Asked<S>, project: &str, faults: &
         }
         Some(Source::Inline(settings)) => ((*settings).clone(), None),
         Some(Source::Template(name)) => {
-            let (template, settings) = find_template::<S>(asked, name, project, faults)?;
+            let (template, settings) = find_template::<S>(asked.field, name, scope, faults)?;
             (settings.clone(), Some(template))
         }
     };
-    let replacement = asked.overrides.cloned().unwrap_or_default();
-    for path in &overridden {
-        settings.forget_dependents(path, &replacement);
-    }
-    for path in &overridden {
-        settings.replace(path, &replacement);
-    }
+    lay_over(&mut settings, &overridden, &asked.overrides.cloned().unwrap_or_default());
+    let place = match template {
+        Some(_) => Place::Overrides,
+        None => Place::Inline { overridden },
+    };
     let origin = Origin {
         field: asked.field.to_owned(),
-        inline: template.is_none(),
-        overridden,
+        place,
+    };
+    let mut settings_faults = SettingsFaults {
+        origin: &origin,
+        prefix: String::new(),
+        project: scope.project,
+        faults,
     };
     Some(Resolved {
-        settings,
-        template,
+        settings: settings.settle(&mut settings_faults),
+        template: template.map(used).unwrap_or_default(),
         origin,
     })
 }
 
+/// Lays what `from` says at `paths` over settings.
+pub(crate) fn lay_over<S: KindSettings>(settings: &mut S, paths: &[String], from: &S) {
+    for path in paths {
+        settings.forget_dependents(path, from);
+    }
+    for path in paths {
+        settings.replace(path, from);
+    }
+}
+
+fn used(template: &Template) -> Used {
+    Used {
+        id: presets::id_of(template).to_owned(),
+        revision: template.revision,
+    }
+}
+
 /// Paths of the mask that are known; without a mask every path that is set in the overrides.
-fn overridden_paths<S: Overridable>(asked: &Asked<S>, faults: &mut Faults) -> Vec<String> {
+fn overridden_paths<S: KindSettings>(asked: &Asked<S>, faults: &mut Faults) -> Vec<String> {
     let masked = asked.mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     if masked.is_empty() {
-        return asked.overrides.map(Overridable::set_paths).unwrap_or_default();
+        return asked.overrides.map(Fields::set_paths).unwrap_or_default();
     }
     let known = S::paths();
     let mut paths = Vec::new();
@@ -182,29 +252,33 @@ fn overridden_paths<S: Overridable>(asked: &Asked<S>, faults: &mut Faults) -> Ve
         }
         faults.add(
             format!("{}.override_mask.paths[{index}]", asked.field),
-            format!("{} is no setting of a {} node", shown(path), asked.kind),
+            format!("{} is no setting of a {}", shown(path), S::KIND),
         );
     }
     paths
 }
 
-fn find_template<S: Overridable>(
-    asked: &Asked<S>,
+fn find_template<'a, S: KindSettings>(
+    operation: &str,
     name: &str,
-    project: &str,
+    scope: &Scope<'a>,
     faults: &mut Faults,
-) -> Option<(&'static Template, &'static S)> {
-    let field = format!("{}.template", asked.field);
-    let id = faults.id_of(&field, name, "templates", project)?;
-    let Some(template) = presets::find(&id) else {
+) -> Option<(&'a Template, &'a S)> {
+    let field = format!("{operation}.template");
+    let id = faults.id_of(&field, name, "templates", scope.project)?;
+    let Some(template) = scope.template(&id, S::KIND) else {
         faults.add(field, format!("there is no template {}; ListTemplates lists all", shown(&id)));
         return None;
     };
     let settings = template.settings.as_ref().and_then(|settings| settings.settings.as_ref());
-    let Some(settings) = settings.and_then(S::from_template) else {
+    let Some(settings) = settings.and_then(S::from_settings) else {
         faults.add(
             field,
-            format!("{id} is a template of {} nodes, this is a {} node", template.kind, asked.kind),
+            format!(
+                "{id} is a template of kind {}; one of kind {} is needed here",
+                template.kind,
+                S::KIND
+            ),
         );
         return None;
     };

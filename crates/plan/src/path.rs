@@ -1,34 +1,42 @@
-//! Output paths: variables in braces, relative to the output directory or absolute.
+//! Output paths: variables in braces, relative to the output directory or absolute; and keys that are finished later.
+//!
+//! Some variables are known only when the worker has seen the input. Such a key is kept as a pattern: the variables that are
+//! left stand in braces, every other brace is doubled.
 
-use crate::{
-    faults::{Faults, shown},
-    keys::check_object_key,
-};
+use mps_proto::v1::NumberFormat;
 
-const VARIABLES: &[&str] = &["inputName", "inputFormat", "definition", "format", "number", "taskId", "nodeKey"];
+use crate::{faults::shown, keys::check_object_key};
+
+/// Variables of every path.
+const COMMON: &[&str] = &["inputName", "inputDir", "inputFormat", "definition", "format", "taskId", "nodeKey"];
+pub(crate) const NUMBER: &str = "number";
+pub(crate) const SUB_STREAM: &str = "subStreamNumber";
+pub(crate) const SEGMENT: &str = "segmentNumber";
 
 /// What variables stand for in the paths of one node.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'a> {
+    /// File name without folder and suffix.
     pub input_name: &'a str,
+    /// Folder without slashes around it; empty for the root and for URLs.
+    pub input_dir: &'a str,
     pub input_format: &'a str,
     /// Template id without its parents, or `inline`.
     pub definition: &'a str,
-    pub format: &'a str,
     pub task_id: &'a str,
     pub node_key: &'a str,
 }
 
 impl Values<'_> {
-    fn of(&self, variable: &str, number: usize) -> String {
+    fn of<'a>(&'a self, variable: &str, format: &'a str) -> &'a str {
         match variable {
-            "inputName" => self.input_name.to_owned(),
-            "inputFormat" => self.input_format.to_owned(),
-            "definition" => self.definition.to_owned(),
-            "format" => self.format.to_owned(),
-            "taskId" => self.task_id.to_owned(),
-            "nodeKey" => self.node_key.to_owned(),
-            // Plain decimal from 0; the other names were checked before.
-            _ => number.to_string(),
+            "inputName" => self.input_name,
+            "inputDir" => self.input_dir,
+            "inputFormat" => self.input_format,
+            "definition" => self.definition,
+            "format" => format,
+            "taskId" => self.task_id,
+            _ => self.node_key,
         }
     }
 }
@@ -38,51 +46,106 @@ enum Piece<'a> {
     Variable(&'a str),
 }
 
-/// Keys of a node's files, in order; empty with violations at `field`.
-pub(crate) fn keys(path: &str, directory: &str, files: usize, values: &Values, field: &str, faults: &mut Faults) -> Vec<String> {
-    let pieces = match parse(path) {
-        Ok(pieces) => pieces,
-        Err(fault) => {
-            faults.add(field, fault);
-            return Vec::new();
-        }
-    };
-    let has_number = pieces.iter().any(|piece| matches!(piece, Piece::Variable("number")));
-    if files > 1 && !has_number {
-        faults.add(field, format!("must contain {{number}}: the node makes {files} files"));
-        return Vec::new();
-    }
-    let keys: Vec<String> = (0..files).map(|number| expand(&pieces, directory, number, values)).collect();
-    if let Some(fault) = keys.iter().find_map(|key| check_object_key(key).err()) {
-        faults.add(field, format!("gives a key that {fault}"));
-        return Vec::new();
-    }
-    keys
-}
-
-fn expand(pieces: &[Piece], directory: &str, number: usize, values: &Values) -> String {
+/// Expands a path to a pattern in which the variables of `left` are left to fill in.
+pub(crate) fn pattern(path: &str, format: &str, values: &Values, left: &[&str]) -> Result<String, String> {
     let mut text = String::new();
-    for piece in pieces {
+    let mut drop_slash = false;
+    for piece in parse(path, left)? {
         match piece {
-            Piece::Text(plain) => text.push_str(plain),
-            Piece::Variable(variable) => text.push_str(&values.of(variable, number)),
+            Piece::Text(plain) => {
+                let plain = if drop_slash {
+                    plain.strip_prefix('/').unwrap_or(plain)
+                } else {
+                    plain
+                };
+                text.push_str(plain);
+                drop_slash = false;
+            }
+            Piece::Variable(variable) if left.contains(&variable) => {
+                text.push_str(&format!("{{{variable}}}"));
+                drop_slash = false;
+            }
+            Piece::Variable(variable) => {
+                let value = values.of(variable, format);
+                text.push_str(&value.replace('{', "{{").replace('}', "}}"));
+                // "{inputDir}/x" of an input at the root is "x".
+                drop_slash = variable == "inputDir" && value.is_empty();
+            }
         }
     }
-    match text.strip_prefix('/') {
+    Ok(text)
+}
+
+/// Below the output directory, unless the pattern begins with a slash.
+pub(crate) fn placed(pattern: &str, directory: &str) -> String {
+    match pattern.strip_prefix('/') {
         Some(absolute) => absolute.to_owned(),
-        None => format!("{directory}{text}"),
+        None => format!("{}{pattern}", directory.replace('{', "{{").replace('}', "}}")),
     }
 }
 
-fn parse(path: &str) -> Result<Vec<Piece<'_>>, String> {
+/// Whether a pattern has a variable left.
+pub(crate) fn has_variable(pattern: &str, variable: &str) -> bool {
+    let mut found = false;
+    // Doubled braces are passed over, as they are when the pattern is filled in.
+    let walked = fill(pattern, |name| {
+        found |= name == variable;
+        Some(String::new())
+    });
+    walked.is_ok() && found
+}
+
+/// Fills in what is left of a pattern and checks the key that comes out.
+pub(crate) fn finished(pattern: &str, value: impl FnMut(&str) -> Option<String>) -> Result<String, String> {
+    let key = fill(pattern, value)?;
+    check_object_key(&key)?;
+    Ok(key)
+}
+
+fn fill(pattern: &str, mut value: impl FnMut(&str) -> Option<String>) -> Result<String, String> {
+    let mut text = String::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (plain, braced) = rest.split_at(at);
+        text.push_str(plain);
+        if let Some(after) = braced.strip_prefix("{{") {
+            text.push('{');
+            rest = after;
+        } else if let Some(after) = braced.strip_prefix("}}") {
+            text.push('}');
+            rest = after;
+        } else {
+            let variable = braced.strip_prefix('{').and_then(|after| after.split_once('}'));
+            let (name, after) = variable.ok_or_else(|| format!("{} has a single brace", shown(pattern)))?;
+            text.push_str(&value(name).ok_or_else(|| format!("{{{name}}} cannot be filled in here"))?);
+            rest = after;
+        }
+    }
+    Ok(text + rest)
+}
+
+/// How file `index` of a node (from 0) is numbered.
+pub(crate) fn number_text(format: &NumberFormat, index: i32) -> String {
+    let number = i64::from(format.initial_value()) + i64::from(index) * i64::from(format.increment.unwrap_or(1));
+    let digits = number.to_string();
+    let length = usize::try_from(format.min_length.unwrap_or(1)).unwrap_or(1);
+    let pad = if format.place_holder.is_empty() {
+        "0"
+    } else {
+        &format.place_holder
+    };
+    format!("{}{digits}", pad.repeat(length.saturating_sub(digits.len())))
+}
+
+fn parse<'a>(path: &'a str, left: &[&str]) -> Result<Vec<Piece<'a>>, String> {
     let mut pieces = Vec::new();
     let mut rest = path;
     while let Some((text, after)) = rest.split_once('{') {
         let Some((variable, tail)) = after.split_once('}') else {
             return Err("has a \"{\" without a \"}\"".into());
         };
-        if !VARIABLES.contains(&variable) {
-            let known: Vec<String> = VARIABLES.iter().map(|known| format!("{{{known}}}")).collect();
+        if !COMMON.contains(&variable) && !left.contains(&variable) {
+            let known: Vec<String> = COMMON.iter().chain(left).map(|known| format!("{{{known}}}")).collect();
             return Err(format!(
                 "has the unknown variable {}; there are {}",
                 shown(variable),
@@ -105,55 +168,4 @@ fn plain(text: &str) -> Result<Piece<'_>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VALUES: Values = Values {
-        input_name: "cl{ip}",
-        input_format: "mov",
-        definition: "preset-x",
-        format: "mp4",
-        task_id: "t1",
-        node_key: "transcode-1",
-    };
-
-    fn made(path: &str, files: usize) -> Result<Vec<String>, usize> {
-        let mut faults = Faults::default();
-        let keys = keys(path, "out/", files, &VALUES, "field", &mut faults);
-        if faults.is_empty() { Ok(keys) } else { Err(faults.fields().len()) }
-    }
-
-    #[test]
-    fn variables_are_replaced_once_and_paths_are_relative_unless_they_begin_with_a_slash() {
-        for (path, key) in [
-            ("{inputName}_transcode_{definition}.{format}", "out/cl{ip}_transcode_preset-x.mp4"),
-            ("/abs/{taskId}/{nodeKey}.{inputFormat}", "abs/t1/transcode-1.mov"),
-            ("a-{number}", "out/a-0"),
-            ("plain.mp4", "out/plain.mp4"),
-        ] {
-            assert_eq!(made(path, 1), Ok(vec![key.to_owned()]));
-        }
-        assert_eq!(made("{number}", 3), Ok(vec!["out/0".into(), "out/1".into(), "out/2".into()]));
-        assert_eq!(made("{number}", 12).map(|keys| keys[11].clone()), Ok("out/11".into()));
-    }
-
-    #[test]
-    fn broken_paths_are_refused() {
-        for path in [
-            "{unknown}",
-            "{}",
-            "{inputName",
-            "a}b",
-            "{{inputName}}",
-            "../{inputName}",
-            "//x",
-            "/",
-            "dir/",
-            "a//b",
-            "{InputName}",
-        ] {
-            assert_eq!(made(path, 1), Err(1), "{path}");
-        }
-        assert_eq!(made("same.jpg", 2), Err(1), "several files need a number");
-    }
-}
+mod tests;

@@ -38,8 +38,12 @@ pub fn presets() -> &'static [Template] {
     &PRESETS
 }
 
-pub(crate) fn find(id: &str) -> Option<&'static Template> {
-    presets().iter().find(|preset| id_of(preset) == id)
+/// A preset by its id, or by a number of the reference system. A number may stand for presets of several kinds: `kind` says
+/// of which; without it the first one is found.
+pub fn find_preset(id: &str, kind: Option<&str>) -> Option<&'static Template> {
+    let is_named = |preset: &&Template| id_of(preset) == id || preset.aliases.iter().any(|alias| alias == id);
+    let is_kind = |preset: &&Template| kind.is_none_or(|kind| preset.kind == kind);
+    presets().iter().filter(is_kind).find(is_named)
 }
 
 /// Id of a template, without its parents.

@@ -9,7 +9,9 @@ use crate::{
     faults::{Faults, is_identifier, shown},
     input,
     kinds::{self, Draft},
-    path, presets,
+    outputs::{self, Planned, Target},
+    overrides::Scope,
+    path::Values,
     unit::{self, Ready},
 };
 
@@ -32,7 +34,7 @@ pub fn plan_task(request: &ProcessMediaRequest, context: &PlanContext) -> Result
         output_directory: place.directory,
         statuses: ready.iter().zip(&nodes).map(|(ready, node)| status(ready, node)).collect(),
         nodes,
-        units: vec![unit::fuse(ready, context)],
+        units: unit::fuse(ready, context),
     })
 }
 
@@ -92,26 +94,38 @@ fn plan_nodes(request: &ProcessMediaRequest, place: &Place, context: &PlanContex
     }
     let mut nodes: Vec<Node> = request.nodes.iter().take(MAX_NODES).cloned().collect();
     name_nodes(&mut nodes, faults);
+    let scope = Scope {
+        project: &context.project,
+        templates: &context.templates,
+    };
+    let names = InputNames::new(place);
     let mut clashes = Clashes::new(place);
     let mut ready = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
-        let Some((draft, field)) = draft(node, index, context, faults) else {
+        let Some((mut draft, field)) = draft(node, index, &scope, faults) else {
             continue;
         };
-        let path_field = format!("{field}.output_path");
-        let output_keys = output_keys(&draft, node, place, context, &path_field, faults);
-        clashes.check(&output_keys, &path_field, &node.key, faults);
+        let definition = definition(&draft);
+        let values = names.values(&definition, node, context);
+        let target = Target {
+            values,
+            directory: &place.directory,
+            field: &field,
+        };
+        let planned = outputs::plan(&draft.outputs, &target, faults);
+        clashes.check(&planned, &node.key, faults);
+        draft.fill_in_text(&values);
         ready.push(Ready {
             key: node.key.clone(),
             draft,
-            output_keys,
+            planned,
         });
     }
     (nodes, ready)
 }
 
 /// The checked node and the path of its operation.
-fn draft(node: &Node, index: usize, context: &PlanContext, faults: &mut Faults) -> Option<(Draft, String)> {
+fn draft(node: &Node, index: usize, scope: &Scope, faults: &mut Faults) -> Option<(Draft, String)> {
     let kind = node.operation.as_ref().and_then(kinds::of_operation);
     let (Some(operation), Some(kind)) = (&node.operation, kind) else {
         let kinds = crate::node_kinds().join(", ");
@@ -119,7 +133,48 @@ fn draft(node: &Node, index: usize, context: &PlanContext, faults: &mut Faults) 
         return None;
     };
     let field = format!("nodes[{index}].{}", kind.name());
-    Some((kind.draft(operation, &field, &context.project, faults)?, field))
+    Some((kind.draft(operation, &field, scope, faults)?, field))
+}
+
+/// What `{definition}` stands for.
+fn definition(draft: &Draft) -> String {
+    let id = &draft.template.id;
+    if id.is_empty() { "inline" } else { id }.to_owned()
+}
+
+/// What variables say about the input.
+struct InputNames {
+    name: String,
+    suffix: String,
+    folder: String,
+}
+
+impl InputNames {
+    fn new(place: &Place) -> Self {
+        // A broken input was reported; its name only fills the place here, so that the path's own faults are found too.
+        let file_name = place.input.as_ref().map_or_else(|| "input".to_owned(), input::file_name);
+        let (name, suffix) = input::split_suffix(&file_name);
+        let folder = match &place.input {
+            Some(PlanInput::Object { key, .. }) => key.rsplit_once('/').map_or("", |(folder, _)| folder),
+            _ => "",
+        };
+        Self {
+            name: if name.is_empty() { "input" } else { name }.to_owned(),
+            suffix: suffix.to_owned(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    fn values<'a>(&'a self, definition: &'a str, node: &'a Node, context: &'a PlanContext) -> Values<'a> {
+        Values {
+            input_name: &self.name,
+            input_dir: &self.folder,
+            input_format: &self.suffix,
+            definition,
+            task_id: &context.task_id,
+            node_key: &node.key,
+        }
+    }
 }
 
 /// Checks keys and fills in `{kind}-{n}`, n counting the nodes of that kind; a number that the caller used himself is passed over.
@@ -146,31 +201,13 @@ fn name_nodes(nodes: &mut [Node], faults: &mut Faults) {
         if !node.key.is_empty() {
             continue;
         }
+        let stem = kind.name().replace('_', "-");
         let mut number = *count;
-        while !taken.insert(format!("{}-{number}", kind.name())) {
+        while !taken.insert(format!("{stem}-{number}")) {
             number += 1;
         }
-        node.key = format!("{}-{number}", kind.name());
+        node.key = format!("{stem}-{number}");
     }
-}
-
-fn output_keys(draft: &Draft, node: &Node, place: &Place, context: &PlanContext, field: &str, faults: &mut Faults) -> Vec<String> {
-    // A broken input was reported; its name only fills the place here, so that the path's own faults are found too.
-    let file_name = place.input.as_ref().map_or_else(|| "input".to_owned(), input::file_name);
-    let (input_name, input_format) = input::split_suffix(&file_name);
-    let values = path::Values {
-        input_name: if place.input.is_some() && input_name.is_empty() {
-            "input"
-        } else {
-            input_name
-        },
-        input_format,
-        definition: draft.template.map_or("inline", presets::id_of),
-        format: draft.format,
-        task_id: &context.task_id,
-        node_key: &node.key,
-    };
-    path::keys(&draft.output_path, &place.directory, draft.files, &values, field, faults)
 }
 
 /// Finds outputs that would overwrite each other or the input.
@@ -193,10 +230,13 @@ impl Clashes {
         }
     }
 
-    /// One violation a node is enough.
-    fn check(&mut self, keys: &[String], field: &str, node_key: &str, faults: &mut Faults) {
-        let mut reported = false;
-        for key in keys {
+    /// One violation a node and field is enough.
+    fn check(&mut self, planned: &Planned, node_key: &str, faults: &mut Faults) {
+        let files = planned.files.iter().map(|file| (&file.key, &file.field));
+        // Patterns of two nodes that are alike give the same keys; those of one node are none of the others'.
+        let patterns = planned.patterns.iter().map(|(pattern, field)| (pattern, field));
+        let mut reported: HashSet<&String> = HashSet::new();
+        for (key, field) in files.chain(patterns) {
             let earlier = self.written.insert(key.clone(), node_key.to_owned());
             let fault = match earlier {
                 _ if self.input_key.as_ref() == Some(key) => format!("would overwrite the input {}", shown(key)),
@@ -206,9 +246,8 @@ impl Clashes {
                 ),
                 None => continue,
             };
-            if !reported {
+            if reported.insert(field) {
                 faults.add(field, fault);
-                reported = true;
             }
         }
     }
@@ -221,8 +260,8 @@ fn status(ready: &Ready, node: &Node) -> NodeStatus {
         kind: kind.map_or("", |kind| kind.name()).to_owned(),
         state: NodeState::Waiting.into(),
         effective_settings: Some(ready.draft.settings.clone()),
-        template: ready.draft.template.map_or("", presets::id_of).to_owned(),
-        template_revision: ready.draft.template.map_or(0, |template| template.revision),
+        template: ready.draft.template.id.clone(),
+        template_revision: ready.draft.template.revision,
         ..Default::default()
     }
 }

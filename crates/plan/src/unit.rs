@@ -1,15 +1,20 @@
 //! Units: nodes fused into passes, what a worker must be able to do for them, and what they cost.
 
+mod passes;
+
 use std::collections::BTreeSet;
 
 use mps_proto::{
-    v1::node_settings::Settings,
-    worker::v1::{InputLimits, MediaPlan, PlanNode, PlanOutput},
+    v1::{node_settings::Settings, subtitle::Mode},
+    worker::v1::{InputLimits, MediaPlan, PlanNode, PlanOutput, PlanSet, PlanSubtitle, PlanWatermark},
 };
 
 use crate::{
     OutputPlan, PlanContext, UnitPlan,
-    kinds::{self, Draft},
+    capabilities::{SUBTITLE_BURN_IN, SUBTITLE_SOFT},
+    kinds::{self, Draft, SubtitleDraft, WatermarkDraft, watermark_requirement},
+    outputs::Planned,
+    side::SideInputs,
 };
 
 /// Cost of looking at an input without making anything.
@@ -28,12 +33,21 @@ pub fn plan_probe(limits: InputLimits) -> MediaPlan {
 
 /// What a worker must be able to do for a plan, such as `encode.h264`; sorted.
 pub fn requirements(plan: &MediaPlan) -> Vec<String> {
-    let each = plan.nodes.iter().filter_map(settings_of).flat_map(|(_, settings)| {
+    let each = plan.nodes.iter().filter_map(settings_of).flat_map(|(node, settings)| {
         let of_kind = kinds::ALL.iter().find_map(|kind| kind.requirements(settings));
-        of_kind.unwrap_or_default()
+        let of_marks = node.watermarks.iter().filter_map(watermark_requirement);
+        let of_subtitles = node.subtitles.iter().filter_map(subtitle_requirement);
+        of_kind.unwrap_or_default().into_iter().chain(of_marks).chain(of_subtitles)
     });
     let sorted: BTreeSet<&str> = each.collect();
     sorted.into_iter().map(str::to_owned).collect()
+}
+
+fn subtitle_requirement(subtitle: &PlanSubtitle) -> Option<&'static str> {
+    match subtitle.subtitle.as_ref()?.mode() {
+        Mode::BurnIn => Some(SUBTITLE_BURN_IN),
+        Mode::Soft | Mode::Unspecified => Some(SUBTITLE_SOFT),
+    }
 }
 
 /// Rough cost of a plan for fair ranks; 1 is one transcode.
@@ -47,56 +61,99 @@ fn settings_of(node: &PlanNode) -> Option<(&PlanNode, &Settings)> {
     Some((node, node.settings.as_ref()?.settings.as_ref()?))
 }
 
-/// A node with its key and the keys of its files.
+/// A node with its key and its files.
 pub(crate) struct Ready {
     pub key: String,
     pub draft: Draft,
-    pub output_keys: Vec<String>,
+    pub planned: Planned,
 }
 
-/// One pass that makes every node: the input is decoded once.
-pub(crate) fn fuse(nodes: Vec<Ready>, context: &PlanContext) -> UnitPlan {
+/// Passes that make every node, as few as are cheap: see `passes`.
+pub(crate) fn fuse(nodes: Vec<Ready>, context: &PlanContext) -> Vec<UnitPlan> {
+    passes::split(nodes).into_iter().map(|nodes| plan_unit(nodes, context)).collect()
+}
+
+fn plan_unit(nodes: Vec<Ready>, context: &PlanContext) -> UnitPlan {
     let mut media = plan_probe(context.limits);
     media.damage_policy = context.damage_policy.into();
     let mut outputs = Vec::new();
+    let mut sides = SideInputs::default();
     for node in nodes {
         let planned = plan_outputs(&node);
-        media.nodes.push(plan_node(node, &planned));
+        media.nodes.push(plan_node(node, &planned, &mut sides));
         outputs.extend(planned.into_iter().map(|(output, _)| output));
     }
-    UnitPlan { media, outputs }
+    let (side_inputs, side_input_fields) = sides.into_parts();
+    media.side_inputs = side_inputs;
+    UnitPlan {
+        media,
+        outputs,
+        side_input_fields,
+    }
 }
 
 fn plan_outputs(node: &Ready) -> Vec<(OutputPlan, PlanOutput)> {
-    let each = (0..).zip(&node.output_keys).map(|(number, key)| {
+    let each = node.planned.files.iter().map(|file| {
         let id = mps_proto::name::new_id();
-        let content_type = node.draft.content_type.to_owned();
         let planned = PlanOutput {
             output_id: id.clone(),
-            number,
-            format: node.draft.format.to_owned(),
-            content_type: content_type.clone(),
+            number: file.number,
+            format: file.format.to_owned(),
+            content_type: file.content_type.to_owned(),
         };
         let output = OutputPlan {
             id,
             node_key: node.key.clone(),
-            number,
-            key: key.clone(),
-            content_type,
+            kind: file.kind,
+            number: file.number,
+            key: file.key.clone(),
+            content_type: file.content_type.to_owned(),
         };
         (output, planned)
     });
     each.collect()
 }
 
-fn plan_node(node: Ready, outputs: &[(OutputPlan, PlanOutput)]) -> PlanNode {
+fn plan_node(node: Ready, outputs: &[(OutputPlan, PlanOutput)], sides: &mut SideInputs) -> PlanNode {
+    let planned: Vec<PlanOutput> = outputs.iter().map(|(_, planned)| planned.clone()).collect();
+    let set = node.planned.set.map(|set| PlanSet {
+        set_id: planned.first().map_or_else(String::new, |first| first.output_id.clone()),
+        manifests: planned.clone(),
+        ..set
+    });
     PlanNode {
         key: node.key,
         settings: Some(node.draft.settings),
         start_offset: node.draft.start_offset,
         end_offset: node.draft.end_offset,
         offsets: node.draft.offsets,
-        outputs: outputs.iter().map(|(_, planned)| planned.clone()).collect(),
-        ..PlanNode::default()
+        outputs: planned,
+        watermarks: node.draft.watermarks.into_iter().map(|mark| plan_watermark(mark, sides)).collect(),
+        subtitles: node
+            .draft
+            .subtitles
+            .into_iter()
+            .map(|subtitle| plan_subtitle(subtitle, sides))
+            .collect(),
+        audio_tracks: node.draft.audio_tracks,
+        mix_audio_tracks: node.draft.mix_audio_tracks,
+        set,
+        series: node.planned.series,
+    }
+}
+
+fn plan_watermark(mark: WatermarkDraft, sides: &mut SideInputs) -> PlanWatermark {
+    PlanWatermark {
+        settings: Some(mark.settings),
+        side_input_id: mark.source.map_or_else(String::new, |source| sides.id_of(&source)),
+        start_offset: mark.start_offset,
+        end_offset: mark.end_offset,
+    }
+}
+
+fn plan_subtitle(subtitle: SubtitleDraft, sides: &mut SideInputs) -> PlanSubtitle {
+    PlanSubtitle {
+        subtitle: Some(subtitle.subtitle),
+        side_input_id: sides.id_of(&subtitle.source),
     }
 }

@@ -64,6 +64,7 @@ pub async fn prepare(app: &App, project: &str, task_id: &str, request: &ProcessM
         task_id: task_id.to_owned(),
         limits: input_limits(app),
         damage_policy: DamagePolicy::Warn,
+        templates: Vec::new(),
     };
     let plan = mps_plan::plan_task(request, &context).map_err(ApiError::invalid)?;
     let limit = usize::try_from(app.config.limits.max_nodes).unwrap_or(usize::MAX);

@@ -1,32 +1,62 @@
 //! Settings of an audio stream.
 
-use mps_proto::v1::{AudioCodec, AudioSettings};
+use mps_proto::v1::{AudioCodec, AudioEnhancement, AudioSettings, Container};
 
 use crate::{
-    overrides::{SettingsFaults, fields},
-    tables::{ContainerRule, SAMPLE_RATES, max_audio_bitrate},
+    capabilities::{DENOISE_AUDIO, LOUDNESS},
+    fields::{Fields, fields},
+    overrides::SettingsFaults,
+    tables::{self, max_audio_bitrate, min_audio_bitrate},
 };
 
 const DEFAULT_BITRATE: i64 = 128_000;
-const LEAST_BITRATE: i64 = 16_000;
+const DEFAULT_TRUE_PEAK: f64 = -1.0;
 
 fields!(AudioSettings {
     codec,
     bitrate_bps,
     sample_rate_hz,
     channels,
-    enhancement
+    enhancement: AudioEnhancement
 });
 
+fields!(AudioEnhancement {
+    denoise,
+    loudness_lufs,
+    true_peak_dbtp
+});
+
+/// What the place that the stream goes to takes.
+#[derive(Clone, Copy)]
+pub(super) struct Takes<'a> {
+    /// The default first.
+    pub codecs: &'a [AudioCodec],
+    /// Name of the place in descriptions.
+    pub place: &'a str,
+    /// FLV: at most two channels, MP3 at 22,050 and 44,100 Hz only (Adobe FLV 10.1, §E.4.2).
+    pub is_flv: bool,
+}
+
+impl<'a> Takes<'a> {
+    pub fn of_container(rule: &'a tables::ContainerRule) -> Self {
+        Self {
+            codecs: rule.audio,
+            place: rule.container.as_str_name(),
+            is_flv: rule.container == Container::Flv,
+        }
+    }
+}
+
 /// Checks settings and fills in every default; sample rate and channels follow the input where they are unset.
-pub(super) fn settle(settings: AudioSettings, rule: &ContainerRule, faults: &mut SettingsFaults) -> AudioSettings {
-    let codec = faults.choice("audio.codec", settings.codec, rule.default_audio);
-    if !rule.audio.contains(&codec) {
-        let (codec, container) = (codec.as_str_name(), rule.container.as_str_name());
-        let fitting: Vec<&str> = rule.audio.iter().map(AudioCodec::as_str_name).collect();
+pub(super) fn settle(settings: AudioSettings, takes: Takes, faults: &mut SettingsFaults) -> AudioSettings {
+    let default = takes.codecs.first().copied().unwrap_or(AudioCodec::Aac);
+    let codec = faults.choice("codec", settings.codec, default);
+    if !takes.codecs.contains(&codec) {
+        let (codec, place) = (codec.as_str_name(), takes.place);
+        let fitting: Vec<&str> = takes.codecs.iter().map(AudioCodec::as_str_name).collect();
         faults.add(
-            "audio.codec",
-            format!("{codec} does not fit {container}, which takes {}", fitting.join(" and ")),
+            "codec",
+            format!("{codec} does not fit {place}, which takes {}", fitting.join(" and ")),
         );
     }
     if codec == AudioCodec::Copy {
@@ -36,31 +66,104 @@ pub(super) fn settle(settings: AudioSettings, rule: &ContainerRule, faults: &mut
             ..Default::default()
         };
     }
-    check_rates(&settings, codec, faults);
-    let most = max_audio_bitrate(codec, settings.sample_rate_hz, settings.channels);
+    let (rates, counts) = allowed(codec, takes);
+    let rate = check_listed("sample_rate_hz", settings.sample_rate_hz, &rates, faults);
+    let channels = check_listed("channels", settings.channels, &counts, faults);
+    // FLV names no other rates than these, so the input's cannot be kept.
+    let flv_rate = (takes.is_flv && codec == AudioCodec::Mp3).then_some(44_100);
     AudioSettings {
         codec: Some(codec.into()),
-        // The default gives way where the chosen rate and channels hold less.
-        bitrate_bps: Some(settings.bitrate_bps.unwrap_or(DEFAULT_BITRATE.min(most))),
+        bitrate_bps: check_bitrate(settings.bitrate_bps, codec, rate, channels, faults),
+        sample_rate_hz: settings.sample_rate_hz.or(flv_rate),
+        enhancement: settings
+            .enhancement
+            .map(|enhancement| settle_enhancement(enhancement, &mut faults.below("enhancement"))),
         ..settings
     }
 }
 
 fn refuse_encoding(settings: &AudioSettings, faults: &mut SettingsFaults) {
-    const WHY: &str = "must be unset: AUDIO_CODEC_COPY keeps the stream as it is";
-    faults.unset("audio.bitrate_bps", settings.bitrate_bps, WHY);
-    faults.unset("audio.sample_rate_hz", settings.sample_rate_hz, WHY);
-    faults.unset("audio.channels", settings.channels, WHY);
+    for name in settings.set_names().into_iter().filter(|name| *name != "codec") {
+        faults.add(name, "must be unset: AUDIO_CODEC_COPY keeps the stream as it is");
+    }
 }
 
-fn check_rates(settings: &AudioSettings, codec: AudioCodec, faults: &mut SettingsFaults) {
-    let known_rate = settings.sample_rate_hz.filter(|rate| SAMPLE_RATES.contains(rate));
-    if settings.sample_rate_hz.is_some() && known_rate.is_none() {
-        let rates: Vec<String> = SAMPLE_RATES.iter().map(ToString::to_string).collect();
-        faults.add("audio.sample_rate_hz", format!("must be one of {}", rates.join(", ")));
+/// Sample rates and channel counts.
+fn allowed(codec: AudioCodec, takes: Takes) -> (Vec<i32>, Vec<i32>) {
+    let (rates, counts) = (tables::sample_rates(codec), tables::channel_counts(codec));
+    if !takes.is_flv {
+        return (rates.to_vec(), counts.to_vec());
     }
-    faults.range("audio.channels", settings.channels, 1, 2);
-    let known_channels = settings.channels.filter(|channels| (1..=2).contains(channels));
-    let most = max_audio_bitrate(codec, known_rate, known_channels);
-    faults.range("audio.bitrate_bps", settings.bitrate_bps, LEAST_BITRATE, most);
+    let rates = rates
+        .iter()
+        .copied()
+        .filter(|rate| codec != AudioCodec::Mp3 || [22_050, 44_100].contains(rate));
+    (rates.collect(), counts.iter().copied().filter(|count| *count <= 2).collect())
+}
+
+/// The value where it is one of the list.
+fn check_listed(name: &str, value: Option<i32>, list: &[i32], faults: &mut SettingsFaults) -> Option<i32> {
+    let value = value?;
+    if list.contains(&value) {
+        return Some(value);
+    }
+    let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+    faults.add(name, format!("is {value}; must be one of {}", shown.join(", ")));
+    None
+}
+
+fn check_bitrate(
+    bitrate: Option<i64>,
+    codec: AudioCodec,
+    rate: Option<i32>,
+    channels: Option<i32>,
+    faults: &mut SettingsFaults,
+) -> Option<i64> {
+    if tables::is_lossless(codec) {
+        let why = format!("must be unset: {} is lossless", codec.as_str_name());
+        faults.unset("bitrate_bps", bitrate, &why);
+        return None;
+    }
+    let (least, most) = (min_audio_bitrate(codec, channels), max_audio_bitrate(codec, rate, channels));
+    faults.range("bitrate_bps", bitrate, least, most);
+    // The default gives way where the chosen rate and channels hold less, or need more.
+    Some(bitrate.unwrap_or(DEFAULT_BITRATE.clamp(least, most.max(least))))
+}
+
+fn settle_enhancement(settings: AudioEnhancement, faults: &mut SettingsFaults) -> AudioEnhancement {
+    faults.range("loudness_lufs", settings.loudness_lufs, -70.0, -5.0);
+    faults.range("true_peak_dbtp", settings.true_peak_dbtp, -9.0, 0.0);
+    if settings.loudness_lufs.is_none() {
+        faults.unset("true_peak_dbtp", settings.true_peak_dbtp, "needs loudness_lufs");
+    }
+    let peak = settings.true_peak_dbtp.unwrap_or(DEFAULT_TRUE_PEAK);
+    AudioEnhancement {
+        denoise: Some(settings.denoise.unwrap_or(false)),
+        loudness_lufs: settings.loudness_lufs,
+        true_peak_dbtp: settings.loudness_lufs.map(|_| peak),
+    }
+}
+
+/// Forgets what stands or falls with `name`, which is about to be replaced.
+pub(super) fn forget_dependents(audio: &mut AudioSettings, name: &str, from: Option<&AudioSettings>) {
+    if name != "codec" {
+        return;
+    }
+    let codec = from.map_or(AudioCodec::Unspecified, AudioSettings::codec);
+    if codec == AudioCodec::Copy {
+        *audio = AudioSettings::default();
+    } else if tables::is_lossless(codec) {
+        audio.bitrate_bps = None;
+    }
+}
+
+/// What a worker must be able to do.
+pub(super) fn requirements(audio: &AudioSettings) -> Vec<&'static str> {
+    let enhancement = audio.enhancement.unwrap_or_default();
+    let denoise = enhancement.denoise.unwrap_or(false).then_some(DENOISE_AUDIO);
+    let loudness = enhancement.loudness_lufs.map(|_| LOUDNESS);
+    [tables::audio_encoder(audio.codec()), denoise, loudness]
+        .into_iter()
+        .flatten()
+        .collect()
 }

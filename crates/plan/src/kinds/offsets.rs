@@ -2,14 +2,14 @@
 
 use prost_types::Duration;
 
-use crate::faults::Faults;
+use crate::{faults::Faults, overrides::SettingsFaults};
 
 /// Most seconds of a `google.protobuf.Duration`: 10,000 years.
 const MAX_SECONDS: i64 = 315_576_000_000;
 const NANOS: i128 = 1_000_000_000;
 
 /// Nanoseconds of a well-formed duration.
-pub(super) fn nanos(duration: &Duration) -> Result<i128, &'static str> {
+pub(crate) fn nanos(duration: &Duration) -> Result<i128, &'static str> {
     let (seconds, nanos) = (duration.seconds, duration.nanos);
     let opposed = (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0);
     if opposed || nanos.unsigned_abs() > 999_999_999 {
@@ -37,6 +37,31 @@ pub(super) fn check_clip(start: Option<&Duration>, end: Option<&Duration>, field
             faults.add(end_field, "must lie after start_offset");
         }
         _ => {}
+    }
+}
+
+/// Length of a clip in nanoseconds where both ends count from the same side.
+pub(super) fn known_length(start: Option<&Duration>, end: Option<&Duration>) -> Option<i128> {
+    let start = start.map_or(Some(0), |start| nanos(start).ok())?;
+    let end = end.map_or(Some(0), |end| nanos(end).ok())?;
+    match (start, end) {
+        // From the beginning, or from the end up to it.
+        (0.., 1..) | (..0, ..=0) if end > start => Some(end - start),
+        _ => None,
+    }
+}
+
+/// Length of something in a setting, in milliseconds from `least` to `most`.
+pub(super) fn check_length(setting: &str, length: &Duration, least_ms: i128, most_ms: i128, faults: &mut SettingsFaults) {
+    const NANOS_PER_MS: i128 = 1_000_000;
+    let shown = |milliseconds: i128| match (milliseconds / 1000, milliseconds % 1000) {
+        (seconds, 0) => format!("{seconds}s"),
+        (seconds, rest) => format!("{seconds}.{}s", format!("{rest:03}").trim_end_matches('0')),
+    };
+    match nanos(length) {
+        Ok(nanos) if (least_ms * NANOS_PER_MS..=most_ms * NANOS_PER_MS).contains(&nanos) => {}
+        Ok(_) => faults.add(setting, format!("must be {} to {}", shown(least_ms), shown(most_ms))),
+        Err(fault) => faults.add(setting, fault),
     }
 }
 

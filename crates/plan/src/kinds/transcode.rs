@@ -2,20 +2,29 @@
 
 use mps_proto::{
     v1::{
-        AudioCodec, AudioSettings, Container, NodeSettings, TranscodeNode, TranscodeSettings, VideoCodec, VideoSettings, node::Operation,
-        node_settings::Settings, transcode_node,
+        AudioCodec, AudioSettings, Container, HlsSettings, MetadataPolicy, SegmentFormat, TranscodeNode, TranscodeSettings, VideoCodec,
+        VideoSettings, node::Operation, node_settings::Settings, transcode_node,
     },
     worker::v1::PlanNode,
 };
+use prost_types::Duration;
 
-use super::{Draft, Kind, audio, offsets::check_clip, path_or, video};
+use super::{Draft, FilePath, Kind, Outputs, SetPaths, audio, offsets, subtitle, tracks, video, watermark};
 use crate::{
     faults::Faults,
-    overrides::{Asked, Fields, Overridable, SettingsFaults, Source, fields, resolve},
+    fields::fields,
+    overrides::{KindSettings, Scope, SettingsFaults, asked, resolve},
     tables::{self, ContainerRule, container_rule},
 };
 
 const DEFAULT_PATH: &str = "{inputName}_transcode_{definition}.{format}";
+const DEFAULT_SEGMENT_PATH: &str = "{inputName}_transcode_{definition}_{segmentNumber}.{format}";
+/// Where an HLS output has several tracks.
+const DEFAULT_SUB_STREAM_PATH: &str = "{inputName}_transcode_{definition}_{subStreamNumber}.{format}";
+const DEFAULT_TRACK_SEGMENT_PATH: &str = "{inputName}_transcode_{definition}_{subStreamNumber}_{segmentNumber}.{format}";
+pub(super) const LEAST_SEGMENT_MS: i128 = 1000;
+pub(super) const LONGEST_SEGMENT_MS: i128 = 10_000;
+const DEFAULT_SEGMENT: Duration = Duration { seconds: 6, nanos: 0 };
 /// What streams cost against one 720-line H.264 transcode.
 const COST_OF_COPY: f64 = 0.05;
 const COST_OF_AUDIO: f64 = 0.1;
@@ -31,35 +40,35 @@ impl Kind for Transcode {
         matches!(operation, Operation::Transcode(_))
     }
 
-    fn draft(&self, operation: &Operation, field: &str, project: &str, faults: &mut Faults) -> Option<Draft> {
+    fn draft(&self, operation: &Operation, field: &str, scope: &Scope, faults: &mut Faults) -> Option<Draft> {
         let Operation::Transcode(node) = operation else {
             return None;
         };
-        check_clip(node.start_offset.as_ref(), node.end_offset.as_ref(), field, faults);
-        let resolved = resolve(&asked(node, field), project, faults)?;
-        let mut settings_faults = SettingsFaults {
-            origin: &resolved.origin,
-            faults,
+        offsets::check_clip(node.start_offset.as_ref(), node.end_offset.as_ref(), field, faults);
+        let watermarks = watermark::on_video(&node.watermarks, field, scope, faults);
+        tracks::check_all(&node.audio_tracks, &format!("{field}.audio_tracks"), faults);
+        let settings = resolve::<TranscodeSettings>(&asked!(node, field, transcode_node), scope, faults);
+        let Some(resolved) = settings else {
+            // The settings are missing; what is wrong with the subtitles themselves is told all the same.
+            subtitle::check_all(&node.subtitles, field, subtitle::Takes::ANY, scope.project, faults);
+            return None;
         };
-        let settings = settle(resolved.settings, &mut settings_faults);
-        let rule = container_rule(settings.container());
-        let content_type = if settings.video.is_some() {
-            rule.video_type
-        } else {
-            rule.audio_type
-        };
+        let settings = resolved.settings;
+        let rule = rule_of(&settings);
+        if !watermarks.is_empty() && !encodes_video(&settings) {
+            faults.add(format!("{field}.watermarks"), NO_PICTURE);
+        }
+        check_tracks(node, &settings, rule, field, faults);
+        let subtitles = subtitle::check_all(&node.subtitles, field, subtitles_taken(&settings, rule), scope.project, faults);
+        let outputs = outputs(node, &settings, rule, field, faults);
         Some(Draft {
-            settings: NodeSettings {
-                settings: Some(Settings::Transcode(settings)),
-            },
-            template: resolved.template,
             start_offset: node.start_offset,
             end_offset: node.end_offset,
-            offsets: Vec::new(),
-            files: 1,
-            format: rule.suffix,
-            content_type,
-            output_path: path_or(&node.output_path, DEFAULT_PATH),
+            watermarks,
+            subtitles,
+            audio_tracks: node.audio_tracks.clone(),
+            mix_audio_tracks: node.mix_audio_tracks,
+            ..Draft::new(Settings::Transcode(settings), resolved.template, outputs)
         })
     }
 
@@ -67,10 +76,9 @@ impl Kind for Transcode {
         let Settings::Transcode(settings) = settings else {
             return None;
         };
-        let video = settings.video.as_ref().and_then(|video| tables::video_encoder(video.codec()));
-        let audio = settings.audio.as_ref().and_then(|audio| tables::audio_encoder(audio.codec()));
-        let muxer = container_rule(settings.container()).muxer;
-        Some([video, audio, muxer].into_iter().flatten().collect())
+        let video = settings.video.iter().flat_map(video::requirements);
+        let audio = settings.audio.iter().flat_map(audio::requirements);
+        Some(video.chain(audio).chain(rule_of(settings).muxer).collect())
     }
 
     fn cost(&self, settings: &Settings, _node: &PlanNode) -> Option<f64> {
@@ -90,89 +98,160 @@ impl Kind for Transcode {
     }
 }
 
-fn asked<'a>(node: &'a TranscodeNode, field: &'a str) -> Asked<'a, TranscodeSettings> {
-    Asked {
-        field,
-        kind: "transcode",
-        source: node.source.as_ref().map(|source| match source {
-            transcode_node::Source::Template(name) => Source::Template(name),
-            transcode_node::Source::Inline(settings) => Source::Inline(settings),
-        }),
-        overrides: node.overrides.as_ref(),
-        mask: node.override_mask.as_ref(),
+const NO_PICTURE: &str = "needs video that is encoded";
+
+fn rule_of(settings: &TranscodeSettings) -> &'static ContainerRule {
+    container_rule(settings.container(), segment_format(settings))
+}
+
+/// TS unless the settings say otherwise.
+fn segment_format(settings: &TranscodeSettings) -> SegmentFormat {
+    match settings.hls.as_ref().map(HlsSettings::segment_format) {
+        Some(SegmentFormat::Fmp4) => SegmentFormat::Fmp4,
+        _ => SegmentFormat::Ts,
     }
 }
 
-/// Checks settings and fills in every default.
-fn settle(settings: TranscodeSettings, faults: &mut SettingsFaults) -> TranscodeSettings {
-    if settings.video.is_none() && settings.audio.is_none() {
-        faults.add("", "must have video, audio or both");
-    }
-    let default = if settings.video.is_none() { Container::M4a } else { Container::Mp4 };
-    let container = faults.choice("container", settings.container, default);
-    let rule = container_rule(container);
-    TranscodeSettings {
-        container: Some(container.into()),
-        video: settings.video.map(|settings| settle_video(settings, rule, faults)),
-        audio: settings.audio.map(|settings| audio::settle(settings, rule, faults)),
-        ..settings
+fn encodes_video(settings: &TranscodeSettings) -> bool {
+    settings.video.as_ref().is_some_and(|video| video.codec() != VideoCodec::Copy)
+}
+
+fn subtitles_taken<'a>(settings: &TranscodeSettings, rule: &ContainerRule) -> subtitle::Takes<'a> {
+    subtitle::Takes {
+        no_tracks: (!rule.holds.soft_subtitles).then_some("must be MODE_BURN_IN: tracks need MP4, MOV, MKV, WEBM or HLS"),
+        no_picture: (!encodes_video(settings)).then_some(NO_PICTURE),
     }
 }
 
-fn settle_video(settings: VideoSettings, rule: &ContainerRule, faults: &mut SettingsFaults) -> VideoSettings {
-    if rule.video.is_empty() {
+/// Whether the output may get more than one audio track.
+fn has_many_tracks(node: &TranscodeNode) -> bool {
+    !node.mix_audio_tracks && tracks::may_be_several(&node.audio_tracks)
+}
+
+fn check_tracks(node: &TranscodeNode, settings: &TranscodeSettings, rule: &ContainerRule, field: &str, faults: &mut Faults) {
+    let place = format!("{field}.audio_tracks");
+    if settings.audio.is_none() {
+        if !node.audio_tracks.is_empty() {
+            faults.add(&*place, "must be unset: the output has no audio");
+        }
+    } else if has_many_tracks(node) && !rule.holds.many_audio_tracks {
         let name = rule.container.as_str_name();
-        faults.add("video", format!("must be unset: {name} holds audio only"));
+        faults.add(
+            &*place,
+            format!("must be one index: {name} holds one audio track; mix_audio_tracks makes one of several"),
+        );
     }
-    video::settle(settings, faults)
+    if !node.mix_audio_tracks {
+        return;
+    }
+    let mix = format!("{field}.mix_audio_tracks");
+    match &settings.audio {
+        None => faults.add(mix, "must be false: the output has no audio"),
+        Some(audio) if audio.codec() == AudioCodec::Copy => faults.add(mix, "needs audio that is encoded"),
+        Some(_) if node.audio_tracks.is_empty() => faults.add(mix, "needs audio_tracks that say what is mixed"),
+        Some(_) => {}
+    }
+}
+
+fn outputs(node: &TranscodeNode, settings: &TranscodeSettings, rule: &ContainerRule, field: &str, faults: &mut Faults) -> Outputs {
+    let content_type = if settings.video.is_some() {
+        rule.video_type
+    } else {
+        rule.audio_type
+    };
+    let file = FilePath::new("output_path", &node.output_path, DEFAULT_PATH, (rule.suffix, content_type));
+    if rule.container == Container::Hls {
+        return Outputs::Set(set_paths(node, settings, file));
+    }
+    if !node.segment_path.is_empty() {
+        faults.add(format!("{field}.segment_path"), "must be unset: only CONTAINER_HLS has segments");
+    }
+    Outputs::Files {
+        file,
+        count: 1,
+        numbers: node.number_format.clone(),
+    }
+}
+
+/// One track where sound and picture share TS segments or there is but one of them; else a playlist for each track.
+fn set_paths(node: &TranscodeNode, settings: &TranscodeSettings, manifest: FilePath) -> SetPaths {
+    let format = segment_format(settings);
+    let has_soft = node
+        .subtitles
+        .iter()
+        .any(|subtitle| subtitle.mode() != mps_proto::v1::subtitle::Mode::BurnIn);
+    let shares_segments = format == SegmentFormat::Ts || settings.video.is_none() || settings.audio.is_none();
+    let is_one_track = shares_segments && !has_soft && !has_many_tracks(node);
+    let default = if is_one_track {
+        DEFAULT_SEGMENT_PATH
+    } else {
+        DEFAULT_TRACK_SEGMENT_PATH
+    };
+    let sub_streams = FilePath::new("output_path", "", DEFAULT_SUB_STREAM_PATH, ("m3u8", tables::HLS_TYPE));
+    SetPaths {
+        manifests: vec![manifest],
+        sub_streams: (!is_one_track).then_some(sub_streams),
+        segments: FilePath::new("segment_path", &node.segment_path, default, tables::segment_type(format)),
+        keep_partial: false,
+    }
 }
 
 fields!(TranscodeSettings {
     container,
-    video,
-    audio,
+    video: VideoSettings,
+    audio: AudioSettings,
     metadata,
     cover_art,
-    hls
+    hls: HlsSettings
 });
 
-impl Overridable for TranscodeSettings {
-    fn paths() -> Vec<String> {
-        let video = VideoSettings::NAMES.iter().map(|name| format!("video.{name}"));
-        let audio = AudioSettings::NAMES.iter().map(|name| format!("audio.{name}"));
-        Self::NAMES.iter().map(ToString::to_string).chain(video).chain(audio).collect()
-    }
+fields!(HlsSettings {
+    segment_duration,
+    segment_format
+});
 
-    /// A stream that is set without any field is turned on with its defaults where the source has none.
-    fn set_paths(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self.container.iter().map(|_| "container".to_owned()).collect();
-        paths.extend(self.video.iter().flat_map(|video| stream_paths("video", video)));
-        paths.extend(self.audio.iter().flat_map(|audio| stream_paths("audio", audio)));
-        paths
-    }
+impl KindSettings for TranscodeSettings {
+    const KIND: &'static str = "transcode";
 
-    fn replace(&mut self, path: &str, from: &Self) {
-        match path.split_once('.') {
-            Some(("video", name)) => replace_in(&mut self.video, name, from.video.as_ref()),
-            Some(("audio", name)) => replace_in(&mut self.audio, name, from.audio.as_ref()),
-            _ => self.replace_field(path, from),
+    fn settle(self, faults: &mut SettingsFaults) -> Self {
+        if self.video.is_none() && self.audio.is_none() {
+            faults.add("", "must have video, audio or both");
+        }
+        let default = if self.video.is_none() { Container::M4a } else { Container::Mp4 };
+        let container = faults.choice("container", self.container, default);
+        let hls = settle_hls(self.hls, container, faults);
+        let rule = container_rule(container, hls.as_ref().map_or(SegmentFormat::Ts, HlsSettings::segment_format));
+        if self.video.is_some() && rule.video.is_empty() {
+            let name = rule.container.as_str_name();
+            faults.add("video", format!("must be unset: {name} holds audio only"));
+        }
+        let video_takes = video::Takes::of_container(rule);
+        let audio_takes = audio::Takes::of_container(rule);
+        let metadata = faults.choice("metadata", self.metadata, MetadataPolicy::Keep);
+        Self {
+            container: Some(container.into()),
+            video: self
+                .video
+                .map(|video| video::settle(video, video_takes, &mut faults.below("video"))),
+            audio: self
+                .audio
+                .map(|audio| audio::settle(audio, audio_takes, &mut faults.below("audio"))),
+            metadata: Some(metadata.into()),
+            cover_art: Some(settle_cover_art(self.cover_art, rule, faults)),
+            hls,
         }
     }
 
     fn forget_dependents(&mut self, path: &str, from: &Self) {
         match (path.split_once('.'), &mut self.video, &mut self.audio) {
             (Some(("video", name)), Some(video), _) => video::forget_dependents(video, name, from.video.as_ref()),
-            (Some(("audio", "codec")), _, Some(audio)) => {
-                let codec = from.audio.as_ref().map(AudioSettings::codec);
-                if codec == Some(AudioCodec::Copy) {
-                    *audio = AudioSettings::default();
-                }
-            }
+            (Some(("audio", name)), _, Some(audio)) => audio::forget_dependents(audio, name, from.audio.as_ref()),
+            (None, ..) if path == "container" && from.container() != Container::Hls => self.hls = None,
             _ => {}
         }
     }
 
-    fn from_template(settings: &Settings) -> Option<&Self> {
+    fn from_settings(settings: &Settings) -> Option<&Self> {
         match settings {
             Settings::Transcode(settings) => Some(settings),
             _ => None,
@@ -180,21 +259,34 @@ impl Overridable for TranscodeSettings {
     }
 }
 
-fn stream_paths(stream: &str, settings: &impl Fields) -> Vec<String> {
-    let names = settings.set_names();
-    if names.is_empty() {
-        // Switches the stream on and changes nothing of one that is on: see `replace_in`.
-        return vec![format!("{stream}.")];
+fn settle_hls(hls: Option<HlsSettings>, container: Container, faults: &mut SettingsFaults) -> Option<HlsSettings> {
+    if container != Container::Hls {
+        faults.unset("hls", hls.as_ref(), "must be unset: only CONTAINER_HLS has segments");
+        return None;
     }
-    names.into_iter().map(|name| format!("{stream}.{name}")).collect()
+    let hls = hls.unwrap_or_default();
+    let mut faults = faults.below("hls");
+    let duration = hls.segment_duration.unwrap_or(DEFAULT_SEGMENT);
+    offsets::check_length("segment_duration", &duration, LEAST_SEGMENT_MS, LONGEST_SEGMENT_MS, &mut faults);
+    let format = faults.choice("segment_format", hls.segment_format, SegmentFormat::Ts);
+    Some(HlsSettings {
+        segment_duration: Some(duration),
+        segment_format: Some(format.into()),
+    })
 }
 
-fn replace_in<S: Fields + Default + Clone>(stream: &mut Option<S>, name: &str, from: Option<&S>) {
-    let replacement = from.cloned().unwrap_or_default();
-    let is_set = name.is_empty() || replacement.set_names().contains(&name);
-    if stream.is_some() || is_set {
-        stream.get_or_insert_default().replace_field(name, &replacement);
+fn settle_cover_art(cover_art: Option<i32>, rule: &ContainerRule, faults: &mut SettingsFaults) -> i32 {
+    let default = if rule.holds.cover_art {
+        MetadataPolicy::Keep
+    } else {
+        MetadataPolicy::Strip
+    };
+    let policy = faults.choice("cover_art", cover_art, default);
+    if policy == MetadataPolicy::Keep && !rule.holds.cover_art {
+        let name = rule.container.as_str_name();
+        faults.add("cover_art", format!("must not be METADATA_POLICY_KEEP: {name} holds no cover"));
     }
+    policy.into()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn context() -> PlanContext {
             ..Default::default()
         },
         damage_policy: DamagePolicy::Fail,
+        templates: Vec::new(),
     }
 }
 

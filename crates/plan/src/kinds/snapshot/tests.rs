@@ -1,8 +1,9 @@
 //! Settings of snapshot nodes.
 
-use mps_proto::v1::Fit;
+use mps_proto::v1::{Fit, ImageFormat, SnapshotNode};
 
 use super::*;
+use crate::kinds::testing::planned;
 
 fn inline(settings: SnapshotSettings, offsets: &[&str]) -> SnapshotNode {
     SnapshotNode {
@@ -13,9 +14,14 @@ fn inline(settings: SnapshotSettings, offsets: &[&str]) -> SnapshotNode {
 }
 
 fn plan(node: SnapshotNode) -> (Option<Draft>, Vec<String>) {
-    let mut faults = Faults::default();
-    let draft = Snapshot.draft(&Operation::Snapshot(node), "n", "p", &mut faults);
-    (draft, faults.fields().into_iter().map(str::to_owned).collect())
+    planned(&Operation::Snapshot(node))
+}
+
+fn file_type(draft: &Draft) -> (&'static str, &'static str) {
+    match &draft.outputs {
+        Outputs::Files { file, .. } => (file.format, file.content_type),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn settings_of(draft: Option<Draft>) -> SnapshotSettings {
@@ -46,10 +52,7 @@ fn defaults_are_filled_in_and_png_has_no_quality() {
     node.overrides = Some(png);
     let (draft, fields) = plan(node);
     assert!(fields.is_empty(), "{fields:?}");
-    assert_eq!(
-        draft.as_ref().map(|draft| (draft.format, draft.content_type)),
-        Some(("png", "image/png"))
-    );
+    assert_eq!(draft.as_ref().map(file_type), Some(("png", "image/png")));
     assert_eq!(settings_of(draft).quality, None, "the template's quality goes with its format");
 }
 

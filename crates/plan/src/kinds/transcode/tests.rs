@@ -4,7 +4,7 @@ use mps_proto::v1::{EncoderSpeed, Fit, RateControl, Template};
 use prost_types::{Duration, FieldMask};
 
 use super::*;
-use crate::presets::presets;
+use crate::{kinds::testing::planned, presets::presets};
 
 fn node(settings: TranscodeSettings) -> TranscodeNode {
     TranscodeNode {
@@ -21,13 +21,12 @@ fn from_template(name: &str) -> TranscodeNode {
 }
 
 fn plan(node: TranscodeNode) -> (Option<TranscodeSettings>, Vec<String>) {
-    let mut faults = Faults::default();
-    let draft = Transcode.draft(&Operation::Transcode(node), "n", "p", &mut faults);
+    let (draft, fields) = planned(&Operation::Transcode(node));
     let settings = draft.and_then(|draft| match draft.settings.settings {
         Some(Settings::Transcode(settings)) => Some(settings),
         _ => None,
     });
-    (settings, faults.fields().into_iter().map(str::to_owned).collect())
+    (settings, fields)
 }
 
 fn good(node: TranscodeNode) -> TranscodeSettings {

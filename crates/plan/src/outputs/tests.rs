@@ -1,0 +1,1 @@
+//! Keys of files, series and sets.
