@@ -1,10 +1,10 @@
 //! Settings of transcode nodes: ranges, combinations, defaults, templates and overrides.
 
-use mps_proto::v1::{EncoderSpeed, Fit, RateControl, Template};
+use mps_proto::v1::{Deinterlace, EncoderSpeed, Fit, Flip, HdrPolicy, RateControl, SizeBasis, Template};
 use prost_types::{Duration, FieldMask};
 
 use super::*;
-use crate::{kinds::testing::planned, presets::presets};
+use crate::{fields::Fields, kinds::testing::planned, presets::presets};
 
 fn node(settings: TranscodeSettings) -> TranscodeNode {
     TranscodeNode {
@@ -73,6 +73,13 @@ fn every_default_is_filled_in() {
             gop_frames: Some(250),
             profile: Some("high".into()),
             speed: Some(EncoderSpeed::Fast.into()),
+            scene_cuts: Some(true),
+            bit_depth: Some(8),
+            size_basis: Some(SizeBasis::WidthHeight.into()),
+            rotation_deg: Some(0),
+            flip: Some(Flip::None.into()),
+            hdr: Some(HdrPolicy::ToneMap.into()),
+            deinterlace: Some(Deinterlace::Auto.into()),
             ..Default::default()
         }),
         audio: Some(AudioSettings {
@@ -80,7 +87,9 @@ fn every_default_is_filled_in() {
             bitrate_bps: Some(128_000),
             ..Default::default()
         }),
-        ..Default::default()
+        metadata: Some(MetadataPolicy::Keep.into()),
+        cover_art: Some(MetadataPolicy::Keep.into()),
+        hls: None,
     };
     assert_eq!(settings, expected);
 }
@@ -332,7 +341,6 @@ fn wrong_audio_settings_are_named() {
     let cases: Vec<(Container, AudioSettings, &[&str])> = vec![
         (Container::M4a, AudioSettings { codec: Some(42), ..a() }, &["codec"]),
         (Container::M4a, AudioSettings { codec: mp3, ..a() }, &["codec"]),
-        (Container::Mp4, AudioSettings { codec: mp3, ..a() }, &["codec"]),
         (
             Container::Mp3,
             AudioSettings {
@@ -393,7 +401,8 @@ fn wrong_audio_settings_are_named() {
             &["sample_rate_hz"],
         ),
         (Container::M4a, AudioSettings { channels: Some(0), ..a() }, &["channels"]),
-        (Container::M4a, AudioSettings { channels: Some(6), ..a() }, &["channels"]),
+        (Container::M4a, AudioSettings { channels: Some(5), ..a() }, &["channels"]),
+        (Container::Mp3, AudioSettings { channels: Some(6), ..a() }, &["channels"]),
         (
             Container::M4a,
             AudioSettings {
@@ -448,7 +457,11 @@ fn every_preset_passes_as_it_is_and_by_each_form_of_its_name() {
             let Some(Settings::Transcode(kept)) = preset.settings.as_ref().and_then(|settings| settings.settings.as_ref()) else {
                 panic!("{id} has no transcode settings");
             };
-            assert_eq!(&settings, kept, "{id} tells its effective settings");
+            let mut again = settings.clone();
+            for path in kept.set_paths() {
+                again.replace(&path, kept);
+            }
+            assert_eq!(settings, again, "{id}: defaults are filled in beside what it sets");
         }
     }
     for wrong in [
