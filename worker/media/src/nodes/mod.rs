@@ -2,6 +2,7 @@
 //! A new kind is such a file and its line in `resolve_node`; nothing else in this crate matches on kinds.
 
 mod snapshot;
+mod style;
 mod transcode;
 
 use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc, time::Duration};

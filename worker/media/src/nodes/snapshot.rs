@@ -1,24 +1,24 @@
 //! Snapshots at offsets.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use mps_proto::{
-    v1::{ErrorReason, ImageFormat, SnapshotSettings},
+    v1::SnapshotSettings,
     worker::v1::{Failure, PlanNode, PlanOutput},
 };
 
-use super::{Branch, Checking, Context, Job, Made, Needs, Resolved};
+use super::{Branch, Checking, Context, Job, Made, Needs, Resolved, style};
 use crate::{
-    check::{Expectation, check_output},
-    failure,
+    check::check_output,
     outputs::{CHECK_DEADLINE, described},
     pass::{
         Graph, Range,
         counters::NodeCounters,
         output_path,
-        pictures::{PictureStyle, Pictures},
+        pick::Times,
+        pictures::{self, PictureStyle, ToFiles, Written},
     },
-    rules::{self, Frame, Geometry, offsets, stream_missing},
+    rules::{self, offsets},
 };
 
 /// Pictures at offsets.
@@ -37,8 +37,7 @@ pub struct Picture {
 
 pub(super) fn resolve(node: &PlanNode, settings: &SnapshotSettings, context: &Context) -> Resolved {
     let facts = context.facts;
-    let stream = rules::film(facts).ok_or_else(|| stream_missing("the input has no picture", "leave the snapshots out"))?;
-    rules::unless_undecodable(stream, facts)?;
+    let stream = style::film(facts, "leave the snapshots out")?;
     let mut pictures = Vec::with_capacity(node.offsets.len());
     for (text, output) in node.offsets.iter().zip(&node.outputs) {
         pictures.push(Picture {
@@ -47,13 +46,8 @@ pub(super) fn resolve(node: &PlanNode, settings: &SnapshotSettings, context: &Co
         });
     }
     pictures.sort_by_key(|picture| picture.offset);
-    let geometry = Geometry::resolve(Frame::of(stream), settings.width_px, settings.height_px, settings.fit(), false, 1);
     Ok(Box::new(Snapshots {
-        style: PictureStyle {
-            format: settings.format(),
-            quality: settings.quality.unwrap_or(85),
-            geometry,
-        },
+        style: style::resolve(node, settings, stream, context)?,
         pictures,
     }))
 }
@@ -75,13 +69,21 @@ impl Job for Snapshots {
     }
 
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
-        let files = self.pictures.iter().map(|picture| output_path(graph.order.folder, &picture.output));
-        let offsets = self.pictures.iter().map(|picture| picture.offset).collect();
-        let pictures = Pictures::start(graph, node, &self.style, offsets, files.collect())?;
+        let files: Vec<_> = self
+            .pictures
+            .iter()
+            .map(|picture| output_path(graph.order.folder, &picture.output))
+            .collect();
+        let times = Times {
+            at: self.looks_at().unwrap_or_default(),
+            then_every: None,
+        };
+        let (taker, written) = ToFiles::new(files);
+        let chain = self.style.elements(graph.pipeline, &format!("n{node}-picture"))?;
+        pictures::start(graph, node, times, chain, Box::new(taker))?;
         Ok(Box::new(Taken {
             job: self.clone(),
-            pictures: Some(pictures),
-            times: Vec::new(),
+            written,
         }))
     }
 
@@ -104,57 +106,23 @@ impl Job for Snapshots {
 /// The branch that takes pictures.
 struct Taken {
     job: Snapshots,
-    pictures: Option<Pictures>,
-    /// Media time of each picture; `None`: there is none.
-    times: Vec<Option<Duration>>,
+    written: Written,
 }
 
 impl Branch for Taken {
-    fn stop(&mut self) -> Result<(), Failure> {
-        if let Some(pictures) = self.pictures.take() {
-            self.times = pictures.finish()?;
-        }
-        Ok(())
-    }
-
     fn is_complete(&self) -> bool {
-        self.times.len() == self.job.pictures.len() && self.times.iter().all(Option::is_some)
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).len() == self.job.pictures.len()
     }
 
     fn check(self: Box<Self>, checking: &Checking) -> Result<Made, Failure> {
         let mut made = Made::default();
+        let times = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, picture) in self.job.pictures.iter().enumerate() {
-            let time = self.times.get(number).copied().flatten().ok_or_else(|| missing(picture.offset))?;
+            let time = times.get(number).copied().ok_or_else(|| style::missing(picture.offset))?;
             let path = output_path(checking.folder, &picture.output);
-            let media = check_output(&path, &expectation(&self.job.style), CHECK_DEADLINE)?;
+            let media = check_output(&path, &style::expectation(&self.job.style), CHECK_DEADLINE)?;
             made.files.push(described(&picture.output, &path, media, Some(time)));
         }
         Ok(made)
     }
-}
-
-/// What a picture of a style must be.
-pub(super) fn expectation(style: &PictureStyle) -> Expectation {
-    Expectation {
-        width_px: style.geometry.width,
-        height_px: style.geometry.height,
-        video_codec: Some(codec(style.format).to_owned()),
-        ..Expectation::default()
-    }
-}
-
-fn codec(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Png => "png",
-        ImageFormat::Webp => "webp",
-        _ => "mjpeg",
-    }
-}
-
-fn missing(offset: Duration) -> Failure {
-    failure::data(
-        ErrorReason::OffsetOutOfRange,
-        format!("there is no picture at {:.3} s", offset.as_secs_f64()),
-        "the picture ends before the sound does; choose an earlier offset",
-    )
 }

@@ -8,6 +8,7 @@ pub mod elements;
 pub mod file;
 mod gif;
 mod leaps;
+pub mod pick;
 pub mod picture;
 pub mod pictures;
 mod seek;

@@ -1,13 +1,9 @@
-//! Snapshots: picks decoded pictures by media time out of the pass, and writes each by a small pipeline of its own.
+//! Branches that take pictures: picked by media time out of the pass, shaped, encoded in the pass's own pipeline, and handed over one by one.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Mutex,
-        atomic::Ordering::Relaxed,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::JoinHandle,
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -19,176 +15,213 @@ use mps_proto::{
 
 use super::{
     Graph,
-    clip::{clock, stream_time},
-    counters::{self, Counters},
+    counters::Counters,
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
     needed,
-    picture::{Colour, Look},
+    pick::{self, Times},
+    picture::Look,
 };
-use crate::{failure, rules::Geometry};
+use crate::failure;
 
-/// How long one picture may take to be written.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How pictures are written.
+/// How pictures are made and written.
 #[derive(Debug, Clone)]
 pub struct PictureStyle {
     pub format: ImageFormat,
     pub quality: i32,
-    pub geometry: Geometry,
+    pub look: Look,
 }
 
-/// A picked picture on its way to the thread that writes it.
-struct Picked {
-    number: usize,
-    buffer: gst::Buffer,
-    caps: gst::Caps,
-}
-
-/// The branch of a snapshot node.
-pub struct Pictures {
-    thread: JoinHandle<Result<Vec<Option<Duration>>, Failure>>,
-}
-
-impl Pictures {
-    /// Hangs on the tee of decoded pictures: the picture shown at each of `offsets`, in order, goes to the file beside it.
-    pub fn start(graph: &Graph, node: usize, style: &PictureStyle, offsets: Vec<Duration>, files: Vec<PathBuf>) -> Result<Self, Failure> {
-        let (pipeline, delay) = (graph.pipeline, graph.order.starts.video);
-        let tee = needed(graph.source.decoded_video.as_ref())?;
-        let name = |part: &str| format!("n{node}-{part}");
-        let (_, guard) = branch(pipeline, tee, &name("guard"))?;
-        let queue = raw_queue(pipeline, &name("queue"))?;
-        let sink = make(pipeline, "fakesink", &name("sink"))?;
-        sink.set_property("sync", false);
-        sink.set_property("async", false);
-        link(&[&guard, &queue, &sink])?;
-        let (sender, receiver) = sync_channel(2);
-        let entry = pad(&sink, "sink")?;
-        pick(&entry, offsets.into_iter().map(|offset| clock(offset + delay)).collect(), sender);
-        counters::mark_done(&entry, graph.counters, node);
-        let (style, counters) = (style.clone(), graph.counters.clone());
-        let thread = std::thread::Builder::new()
-            .name("pictures".into())
-            .spawn(move || write_all(&receiver, &style, &files, &counters, node, delay))
-            .map_err(|error| broken(&error.to_string()))?;
-        Ok(Self { thread })
-    }
-
-    /// Waits for the last picture; gives the media time of each. Call it after the pipeline has stopped.
-    pub fn finish(self) -> Result<Vec<Option<Duration>>, Failure> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(broken("the thread that writes pictures panicked")))
+impl PictureStyle {
+    /// Shaping and encoding, to be linked in order; names begin with `prefix`.
+    pub fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let mut chain = self.look.elements(pipeline, prefix)?;
+        chain.extend(encoder(pipeline, prefix, self.format, self.quality)?);
+        Ok(chain)
     }
 }
 
-/// The picture before the one now, and what is still wanted.
-struct Picker {
-    held: Option<(gst::Buffer, gst::Caps)>,
-    next: usize,
-    sender: Option<SyncSender<Picked>>,
+/// A picture that has come through its branch.
+pub struct Arrived<'a> {
+    /// Within the branch, from 0: that of its time.
+    pub number: usize,
+    /// Media time at which it begins.
+    pub time: Duration,
+    /// The encoded file, or packed pixels.
+    pub bytes: &'a [u8],
 }
 
-impl Picker {
-    /// Sends the held picture for each offset before `until`.
-    fn send_before(&mut self, wanted: &[gst::ClockTime], until: Option<gst::ClockTime>) {
-        let Some((buffer, caps)) = &self.held else { return };
-        while let Some(offset) = wanted.get(self.next) {
-            if until.is_some_and(|until| *offset >= until) {
-                return;
-            }
-            let picked = Picked {
-                number: self.next,
-                buffer: buffer.clone(),
-                caps: caps.clone(),
-            };
-            if self.sender.as_ref().is_none_or(|sender| sender.send(picked).is_err()) {
-                self.sender = None;
-                return;
-            }
-            self.next += 1;
-        }
+/// Takes what a branch makes, in the pipeline's thread; an error fails the node.
+pub trait Taker: Send {
+    fn picture(&mut self, picture: &Arrived) -> io::Result<()>;
+
+    /// After the last one. `tick` is to be called while something moves.
+    fn end(&mut self, _tick: &dyn Fn()) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// A picture is shown until the next one begins; the last one until the end.
-fn pick(pad: &gst::Pad, wanted: Vec<gst::ClockTime>, sender: SyncSender<Picked>) {
-    let picker = Mutex::new(Picker {
-        held: None,
-        next: 0,
-        sender: Some(sender),
-    });
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        let Ok(mut picker) = picker.lock() else {
-            return gst::PadProbeReturn::Ok;
-        };
-        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
-            picker.send_before(&wanted, None);
-            picker.held = None;
-            picker.sender = None;
-        }
-        let Some(gst::PadProbeData::Buffer(buffer)) = &info.data else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let time = stream_time(pad, buffer).unwrap_or(gst::ClockTime::ZERO);
-        picker.send_before(&wanted, Some(time));
-        picker.held = pad
-            .current_caps()
-            .filter(|_| picker.next < wanted.len())
-            .map(|caps| (media_time(buffer, time), caps));
+/// Hangs a branch on the tee of decoded pictures: those shown at `times` go through `chain` to the taker.
+pub fn start(graph: &Graph, node: usize, times: Times, chain: Vec<gst::Element>, taker: Box<dyn Taker>) -> Result<(), Failure> {
+    let (pipeline, delay) = (graph.pipeline, graph.order.starts.video);
+    let tee = needed(graph.source.decoded_video.as_ref())?;
+    let name = |part: &str| format!("n{node}-{part}");
+    let (_, guard) = branch(pipeline, tee, &name("guard"))?;
+    let picker = pick::element(pipeline, &name("pick"), times, delay)?;
+    let queue = raw_queue(pipeline, &name("queue"))?;
+    let sink = make(pipeline, "fakesink", &name("sink"))?;
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    let all = [guard, picker.clone(), queue].into_iter().chain(chain).chain([sink.clone()]);
+    link(&all.collect::<Vec<_>>().iter().collect::<Vec<_>>())?;
+    tick_at(&pad(&picker, "sink")?, graph.counters);
+    hand_over(&sink, taker, graph.counters, node)
+}
+
+/// A branch that waits for a picture lets many pass: they count as movement.
+fn tick_at(pad: &gst::Pad, counters: &Arc<Counters>) {
+    let counters = counters.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        counters.tick();
         gst::PadProbeReturn::Ok
     });
 }
 
-/// The same picture, stamped with its media time.
-fn media_time(buffer: &gst::Buffer, time: gst::ClockTime) -> gst::Buffer {
-    let mut copy = buffer.copy();
-    if let Some(copy) = copy.get_mut() {
-        copy.set_pts(time);
-    }
-    copy
+/// A taker, and how many pictures it has got.
+struct Taking {
+    taker: Box<dyn Taker>,
+    number: usize,
+    failed: bool,
 }
 
-fn write_all(
-    receiver: &Receiver<Picked>,
-    style: &PictureStyle,
-    files: &[PathBuf],
-    counters: &Counters,
-    node: usize,
-    delay: Duration,
-) -> Result<Vec<Option<Duration>>, Failure> {
-    let mut times = vec![None; files.len()];
-    for picked in receiver {
-        let Some(path) = files.get(picked.number) else { continue };
-        if let Some(time) = times.get_mut(picked.number) {
-            *time = picked
-                .buffer
-                .pts()
-                .map(|pts| Duration::from_nanos(pts.nseconds()).saturating_sub(delay));
-        }
-        write(picked, style, path)?;
+fn hand_over(sink: &gst::Element, taker: Box<dyn Taker>, counters: &Arc<Counters>, node: usize) -> Result<(), Failure> {
+    let (weak, counters) = (sink.downgrade(), counters.clone());
+    let taking = Mutex::new(Taking {
+        taker,
+        number: 0,
+        failed: false,
+    });
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad(sink, "sink")?.add_probe(kinds, move |_, info| {
+        let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
         counters.tick();
-        if let Some(node) = counters.nodes.get(node) {
-            node.pictures.fetch_add(1, Relaxed);
+        let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        let taken = match info.buffer() {
+            _ if taking.failed => Ok(()),
+            Some(buffer) => take(&mut taking, buffer, &counters, node),
+            None if is_end => taking.taker.end(&|| counters.tick()),
+            None => Ok(()),
+        };
+        if let (Err(error), Some(sink)) = (taken, weak.upgrade()) {
+            taking.failed = true;
+            complain(&sink, &error);
         }
-    }
-    Ok(times)
+        if is_end && let Some(node) = counters.nodes.get(node) {
+            node.done.store(true, Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
-/// One picture through appsrc, scaling and the format's encoder.
-fn write(picked: Picked, style: &PictureStyle, path: &Path) -> Result<(), Failure> {
+fn take(taking: &mut Taking, buffer: &gst::BufferRef, counters: &Counters, node: usize) -> io::Result<()> {
+    let map = buffer.map_readable().map_err(io::Error::other)?;
+    taking.taker.picture(&Arrived {
+        number: taking.number,
+        time: Duration::from_nanos(buffer.pts().map_or(0, gst::ClockTime::nseconds)),
+        bytes: map.as_slice(),
+    })?;
+    taking.number += 1;
+    if let Some(node) = counters.nodes.get(node) {
+        node.pictures.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// Fails the node: the message comes from one of its elements.
+fn complain(sink: &gst::Element, error: &io::Error) {
+    let text = format!("a picture could not be written: {error}");
+    if error.kind() == io::ErrorKind::StorageFull {
+        gst::element_error!(sink, gst::ResourceError::NoSpaceLeft, ("{}", text));
+    } else {
+        gst::element_error!(sink, gst::ResourceError::Write, ("{}", text));
+    }
+}
+
+/// Media times of the pictures that were written, in order.
+pub type Written = Arc<Mutex<Vec<Duration>>>;
+
+/// Writes each picture to its file.
+pub struct ToFiles {
+    paths: Vec<PathBuf>,
+    written: Written,
+}
+
+impl ToFiles {
+    pub fn new(paths: Vec<PathBuf>) -> (Self, Written) {
+        let written = Written::default();
+        let files = Self {
+            paths,
+            written: written.clone(),
+        };
+        (files, written)
+    }
+}
+
+impl Taker for ToFiles {
+    fn picture(&mut self, picture: &Arrived) -> io::Result<()> {
+        let Some(path) = self.paths.get(picture.number) else {
+            return Ok(());
+        };
+        fs::write(path, picture.bytes)?;
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(picture.time);
+        Ok(())
+    }
+}
+
+/// The encoder of a format, with what it needs in front of it.
+fn encoder(pipeline: &gst::Pipeline, prefix: &str, format: ImageFormat, quality: i32) -> Result<Vec<gst::Element>, Failure> {
+    let name = |part: &str| format!("{prefix}-{part}");
+    match format {
+        ImageFormat::Png => Ok(vec![make(pipeline, "pngenc", &name("encode"))?]),
+        ImageFormat::Webp => {
+            let encoder = make(pipeline, "webpenc", &name("encode"))?;
+            encoder.set_property("quality", quality as f32);
+            Ok(vec![encoder])
+        }
+        _ => {
+            let mut chain = jpeg_colours(pipeline, prefix)?.to_vec();
+            let encoder = make(pipeline, "jpegenc", &name("encode"))?;
+            encoder.set_property("quality", quality);
+            chain.push(encoder);
+            Ok(chain)
+        }
+    }
+}
+
+/// JPEG means BT.601 in full range, whatever the film's colours are.
+fn jpeg_colours(pipeline: &gst::Pipeline, prefix: &str) -> Result<[gst::Element; 2], Failure> {
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("colorimetry", "1:4:0:0")
+        .build();
+    Ok([
+        make(pipeline, "videoconvert", &format!("{prefix}-jpeg-convert"))?,
+        caps_filter(pipeline, &format!("{prefix}-jpeg-colours"), &caps)?,
+    ])
+}
+
+/// How long one picture may take to be written.
+const WRITE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// One picture by a pipeline of its own: for those that are known only when the pass has ended.
+pub fn write_one(mut buffer: gst::Buffer, caps: &gst::Caps, style: &PictureStyle, path: &std::path::Path) -> Result<(), Failure> {
     let pipeline = gst::Pipeline::builder().name("picture").build();
     let guard = super::Running(pipeline.clone());
     let source = make(&pipeline, "appsrc", "source")?;
     source.set_property("format", gst::Format::Time);
-    source.set_property("caps", &picked.caps);
+    source.set_property("caps", caps);
     let mut chain = vec![source.clone()];
-    // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is. WebP's encoder makes its own YUV.
-    chain.extend(Look::plain(style.geometry, "RGB", Colour::Fixed("sRGB")).elements(&pipeline, "picture")?);
-    if !matches!(style.format, ImageFormat::Png | ImageFormat::Webp) {
-        chain.extend(jpeg_colours(&pipeline)?);
-    }
-    chain.push(encoder(&pipeline, style)?);
+    chain.extend(style.elements(&pipeline, "picture")?);
     let sink = make(&pipeline, "filesink", "file")?;
     sink.set_property("location", path);
     chain.push(sink);
@@ -196,10 +229,7 @@ fn write(picked: Picked, style: &PictureStyle, path: &Path) -> Result<(), Failur
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|error| broken(&error.to_string()))?;
-    let mut buffer = picked.buffer;
-    if let Some(buffer) = buffer.get_mut() {
-        buffer.set_pts(gst::ClockTime::ZERO);
-    }
+    buffer.make_mut().set_pts(gst::ClockTime::ZERO);
     let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
     let _ = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
     let result = wait(&pipeline);
@@ -207,37 +237,12 @@ fn write(picked: Picked, style: &PictureStyle, path: &Path) -> Result<(), Failur
     result
 }
 
-/// JPEG means BT.601 in full range, whatever the film's colours are.
-fn jpeg_colours(pipeline: &gst::Pipeline) -> Result<[gst::Element; 2], Failure> {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("colorimetry", "1:4:0:0")
-        .build();
-    Ok([
-        make(pipeline, "videoconvert", "jpeg-convert")?,
-        caps_filter(pipeline, "jpeg-colours", &caps)?,
-    ])
-}
-
-fn encoder(pipeline: &gst::Pipeline, style: &PictureStyle) -> Result<gst::Element, Failure> {
-    match style.format {
-        ImageFormat::Png => make(pipeline, "pngenc", "encode"),
-        ImageFormat::Webp => {
-            let encoder = make(pipeline, "webpenc", "encode")?;
-            encoder.set_property("quality", style.quality as f32);
-            Ok(encoder)
-        }
-        _ => {
-            let encoder = make(pipeline, "jpegenc", "encode")?;
-            encoder.set_property("quality", style.quality);
-            Ok(encoder)
-        }
-    }
-}
-
 fn wait(pipeline: &gst::Pipeline) -> Result<(), Failure> {
     let bus = pipeline.bus().ok_or_else(|| broken("a pipeline without a bus"))?;
-    let message = bus.timed_pop_filtered(clock(WRITE_DEADLINE), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let message = bus.timed_pop_filtered(
+        super::clip::clock(WRITE_DEADLINE),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
     match message.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Eos(_)) => Ok(()),
         Some(gst::MessageView::Error(error)) => Err(failure::node(

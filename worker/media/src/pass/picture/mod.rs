@@ -223,7 +223,7 @@ fn cut(
 }
 
 /// Templates of the two pads of an element of our own.
-fn pad_templates(sink: &gst::Caps, source: &gst::Caps) -> Vec<gst::PadTemplate> {
+pub fn pad_templates(sink: &gst::Caps, source: &gst::Caps) -> Vec<gst::PadTemplate> {
     let template = |name, direction, caps| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps).ok();
     [
         template("sink", gst::PadDirection::Sink, sink),

@@ -1,0 +1,96 @@
+//! What all kinds of pictures have in common: which stream they show, and how it is shaped.
+
+use std::{sync::Arc, time::Duration};
+
+use mps_proto::{
+    v1::{ErrorReason, MediaStream, SnapshotSettings},
+    worker::v1::{Failure, PlanNode},
+};
+
+use super::Context;
+use crate::{
+    check::Expectation,
+    failure,
+    pass::{
+        picture::{Colour, Hdr, Look, Step},
+        pictures::PictureStyle,
+    },
+    probe::InputFacts,
+    rules::{self, Frame, Geometry, stream_missing},
+};
+
+/// Colours of pictures, in GStreamer's words. Of the way there, by RGB: between two YUV formats of one matrix the scaler leaves the range
+/// as it is.
+pub const FORMAT: &str = "RGB";
+const COLOUR: Colour = Colour::Fixed("sRGB");
+const DEFAULT_QUALITY: i32 = 85;
+
+/// The film or still picture of the input.
+pub fn film<'a>(facts: &'a InputFacts, hint: &str) -> Result<&'a MediaStream, Failure> {
+    let stream = rules::film(facts).ok_or_else(|| stream_missing("the input has no picture", hint))?;
+    rules::unless_undecodable(stream, facts)?;
+    Ok(stream)
+}
+
+/// When the film ends, as far as the input says; `None`: a still picture, or nobody knows.
+pub fn film_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> {
+    let whole = rules::duration(facts)?;
+    let own = stream.duration.and_then(|duration| Duration::try_from(duration).ok());
+    Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
+}
+
+/// Pictures of a size as packed RGB, in standard range.
+pub fn look(stream: &MediaStream, geometry: Geometry) -> Look {
+    Look {
+        tone_map: Hdr::of(stream),
+        ..Look::plain(geometry, FORMAT, COLOUR)
+    }
+}
+
+/// The style of a node with settings of pictures.
+pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStream, context: &Context) -> Result<PictureStyle, Failure> {
+    let frame = Frame::of(stream);
+    let (width, height) = frame.sides(settings.size_basis(), settings.width_px, settings.height_px);
+    let geometry = Geometry::resolve(frame, width, height, settings.fit(), false, 1);
+    let mut look = look(stream, geometry);
+    look.fill = settings.pad_fill();
+    look.after = marks(node, geometry, context)?;
+    Ok(PictureStyle {
+        format: settings.format(),
+        quality: settings.quality.unwrap_or(DEFAULT_QUALITY),
+        look,
+    })
+}
+
+/// The node's watermarks.
+fn marks(node: &PlanNode, _geometry: Geometry, _context: &Context) -> Result<Vec<Arc<dyn Step>>, Failure> {
+    if node.watermarks.is_empty() {
+        return Ok(Vec::new());
+    }
+    Err(rules::unsupported("this worker draws no marks on pictures"))
+}
+
+/// What a written picture must be.
+pub fn expectation(style: &PictureStyle) -> Expectation {
+    use mps_proto::v1::ImageFormat;
+    let codec = match style.format {
+        ImageFormat::Png => "png",
+        ImageFormat::Webp => "webp",
+        _ => "mjpeg",
+    };
+    Expectation {
+        width_px: style.look.geometry.width,
+        height_px: style.look.geometry.height,
+        video_codec: Some(codec.to_owned()),
+        ..Expectation::default()
+    }
+}
+
+/// An offset that shows nothing.
+pub fn missing(offset: Duration) -> Failure {
+    failure::data(
+        ErrorReason::OffsetOutOfRange,
+        format!("there is no picture at {:.3} s", offset.as_secs_f64()),
+        "the picture ends before the sound does; choose an earlier offset",
+    )
+}
