@@ -16,6 +16,7 @@ pub fn start(app: &App) -> JoinSet<()> {
     loops.spawn(keep_running("outbox relay", app.clone(), outbox::run));
     loops.spawn(keep_running("watch hub", app.clone(), watch::run));
     loops.spawn(keep_running("reconciler", app.clone(), service::reconcile::run));
+    loops.spawn(keep_running("sets", app.clone(), service::sets::run));
     loops.spawn(keep_running("janitor", app.clone(), service::janitor::run));
     loops
 }

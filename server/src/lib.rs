@@ -8,6 +8,7 @@ pub mod filter;
 pub mod grpc;
 pub mod http;
 pub mod outbox;
+pub mod playlist;
 pub mod serve;
 pub mod service;
 pub mod storage;

@@ -18,7 +18,7 @@ use crate::{
         commands, commit,
         fail::{self, AttemptOver},
         fence::UnitError,
-        lease, renew, uploads, workers,
+        lease, renew, series, sets, uploads, workers,
     },
     store::{leases::Token, tasks::timestamp, workers::WorkerRow},
 };
@@ -99,7 +99,7 @@ impl WorkerService for WorkerApi {
         let leased = lease::lease(&self.0, &request.worker_id, request.free_slots, request.free_scratch_bytes).await?;
         let remaining = span(self.0.config.lease_ttl);
         let unit = leased.map(|leased| api::UnitLease {
-            sets: Vec::new(),
+            sets: leased.sets,
             unit_id: leased.unit.id,
             attempt: leased.unit.attempt,
             task_name: leased.task_name,
@@ -156,7 +156,8 @@ impl WorkerService for WorkerApi {
     }
 
     async fn get_input_url(&self, request: Request<api::GetInputUrlRequest>) -> Result<Response<api::GetInputUrlResponse>, Status> {
-        let input = uploads::input_url(&self.0, &token(request.into_inner().unit)?).await?;
+        let request = request.into_inner();
+        let input = uploads::input_url(&self.0, &token(request.unit)?, &request.side_input_id).await?;
         Ok(Response::new(api::GetInputUrlResponse {
             url: input.url,
             untrusted: input.untrusted,
@@ -188,16 +189,25 @@ impl WorkerService for WorkerApi {
         }))
     }
 
-    async fn declare_outputs(&self, _: Request<api::DeclareOutputsRequest>) -> Result<Response<api::DeclareOutputsResponse>, Status> {
-        Err(Status::unimplemented("series are not built yet"))
+    async fn declare_outputs(&self, request: Request<api::DeclareOutputsRequest>) -> Result<Response<api::DeclareOutputsResponse>, Status> {
+        let request = request.into_inner();
+        let outputs = series::declare(&self.0, &token(request.unit)?, &request.node_key, request.count).await?;
+        Ok(Response::new(api::DeclareOutputsResponse { outputs }))
     }
 
-    async fn get_member_urls(&self, _: Request<api::GetMemberUrlsRequest>) -> Result<Response<api::GetMemberUrlsResponse>, Status> {
-        Err(Status::unimplemented("sets are not built yet"))
+    async fn get_member_urls(&self, request: Request<api::GetMemberUrlsRequest>) -> Result<Response<api::GetMemberUrlsResponse>, Status> {
+        let request = request.into_inner();
+        let (urls, end_ms) = sets::urls(&self.0, &token(request.unit)?, &request.set_id, &request.members).await?;
+        Ok(Response::new(api::GetMemberUrlsResponse {
+            urls,
+            expire_time: Some(timestamp(end_ms)),
+        }))
     }
 
-    async fn commit_members(&self, _: Request<api::CommitMembersRequest>) -> Result<Response<api::CommitMembersResponse>, Status> {
-        Err(Status::unimplemented("sets are not built yet"))
+    async fn commit_members(&self, request: Request<api::CommitMembersRequest>) -> Result<Response<api::CommitMembersResponse>, Status> {
+        let request = request.into_inner();
+        sets::commit(&self.0, &token(request.unit)?, &request.set_id, &request.tracks, &request.members).await?;
+        Ok(Response::new(api::CommitMembersResponse {}))
     }
 
     async fn complete_unit(&self, request: Request<api::CompleteUnitRequest>) -> Result<Response<api::CompleteUnitResponse>, Status> {

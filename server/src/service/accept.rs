@@ -287,7 +287,8 @@ pub async fn add_run(app: &App, txn: &DatabaseTransaction, row: &TaskRow, prepar
     Ok(())
 }
 
-fn key_reserved(project: &str, key: &str, task_id: &str) -> ApiError {
+/// Another open task will write the key.
+pub fn key_reserved(project: &str, key: &str, task_id: &str) -> ApiError {
     let holder = full(project, "tasks", task_id);
     ApiError::new(
         Code::AlreadyExists,

@@ -6,13 +6,14 @@ use mps_proto::{
 };
 use tonic::Code;
 
-use super::idempotency::Replay;
+use super::{fence::UnitError, idempotency::Replay, sets as service_sets, states::SetState};
 use crate::{
     app::App,
     error::ApiError,
     storage::{Need, StorageError},
     store::{
         outputs::{self, OutputRow},
+        sets::{self, SetRow},
         tasks::{self, TaskRow},
         units,
     },
@@ -55,7 +56,18 @@ fn refuse_open(row: &TaskRow) -> Result<(), ApiError> {
 }
 
 async fn delete_outputs(app: &App, row: &TaskRow, response: &mut DeleteTaskResponse) -> Result<(), ApiError> {
+    let sets = sets::of_task(&app.store, app.store.reader(), &row.id).await?;
+    for set in sets.iter().filter(|set| matches!(set.state, SetState::Complete | SetState::Closed)) {
+        delete_set(app, set, response).await?;
+    }
+    let of_set = |output: &OutputRow| {
+        let mut manifests = sets.iter().flat_map(|set| &set.plan.manifests);
+        manifests.any(|manifest| manifest.output_id == output.id)
+    };
     for output in outputs::published_of_task(&app.store, &row.id).await? {
+        if of_set(&output) {
+            continue;
+        }
         let object = StorageObject {
             storage: full(&row.project, "storages", &output.storage_id),
             key: output.object_key.clone(),
@@ -64,6 +76,33 @@ async fn delete_outputs(app: &App, row: &TaskRow, response: &mut DeleteTaskRespo
             continue;
         }
         match delete_own(app, &output).await? {
+            true => response.deleted_outputs.push(object),
+            false => response.kept_outputs.push(object),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a set with all its members, manifests first. From the first step on it is done to its end, also when this server dies.
+async fn delete_set(app: &App, set: &SetRow, response: &mut DeleteTaskResponse) -> Result<(), ApiError> {
+    if !sets::advance(&app.store, app.store.writer(), &set.id, set.state, SetState::Removing).await? {
+        return Ok(());
+    }
+    let removing = SetRow {
+        state: SetState::Removing,
+        ..set.clone()
+    };
+    let manifests = outputs::of_node(&app.store, app.store.reader(), &set.task_id, set.run, &set.node_key).await?;
+    let deleted = service_sets::remove(app, &removing).await.map_err(|error| match error {
+        UnitError::Api(error) => error,
+        other => ApiError::internal(other),
+    })?;
+    for row in manifests.iter().filter(|row| row.publish_ms.is_some()) {
+        let object = StorageObject {
+            storage: full(&row.project, "storages", &row.storage_id),
+            key: row.object_key.clone(),
+        };
+        match deleted.contains(&row.object_key) {
             true => response.deleted_outputs.push(object),
             false => response.kept_outputs.push(object),
         }
@@ -120,6 +159,7 @@ async fn forget(app: &App, id: &str, response: &DeleteTaskResponse, replay: Opti
     // It may have been restarted while its objects were looked at.
     refuse_open(&row)?;
     units::delete_of_task(&app.store, &txn, id).await?;
+    sets::forget_of_task(&app.store, &txn, id).await?;
     outputs::delete_of_task(&app.store, &txn, id).await?;
     tasks::announce(&app.store, &txn, &row).await?;
     tasks::delete(&app.store, &txn, id).await?;

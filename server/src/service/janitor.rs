@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{fence::UnitError, uploads::abort};
+use super::{fence::UnitError, sets, uploads::abort};
 use crate::{
     app::App,
     store::{sweep, uploads, workers},
@@ -38,6 +38,7 @@ pub async fn round(app: &App) -> Result<(), UnitError> {
     sweep::expired_requests(&app.store, ROWS_PER_ROUND).await?;
     sweep::old_probes(&app.store, ROWS_PER_ROUND).await?;
     sweep::old_outbox(&app.store, ROWS_PER_ROUND).await?;
+    sets::sweep(app).await?;
     workers::forget(&app.store).await?;
     workers::forget_failures(&app.store).await?;
     Ok(())

@@ -1,11 +1,15 @@
 //! LeaseUnit: the best queued unit that fits a worker.
 
-use mps_proto::v1::{NodeState, TaskState, task_input::Source};
+use mps_proto::{
+    v1::{NodeState, TaskState, task_input::Source},
+    worker::v1::SetProgress,
+};
 use prost::Message;
 
 use super::{
     fail::{self, AttemptOver},
     fence::UnitError,
+    sets,
 };
 use crate::{
     app::App,
@@ -29,6 +33,8 @@ pub struct Leased {
     pub task_name: String,
     pub traceparent: String,
     pub input_name: String,
+    /// How far the sets are that earlier attempts began.
+    pub sets: Vec<SetProgress>,
 }
 
 /// Leases the best queued unit, or none.
@@ -127,7 +133,8 @@ async fn try_take(app: &App, worker: &WorkerRow, candidate: &Candidate, patient:
     leases::raise_pool_rank(&app.store, &txn, &unit).await?;
     txn.commit().await?;
     app.nudge.committed();
-    Ok(Try::Taken(Box::new(of_task(unit, &task))))
+    let sets = sets::progress(app, &unit).await?;
+    Ok(Try::Taken(Box::new(of_task(unit, &task, sets))))
 }
 
 /// A queued unit of a task that is cancelled or over; cancelling leaves none, so it was queued in the same moment.
@@ -154,12 +161,13 @@ fn show_processing(task: &mut TaskRow, unit: &UnitRow, worker: &WorkerRow, now_m
     }
 }
 
-fn of_task(unit: UnitRow, task: &TaskRow) -> Leased {
+fn of_task(unit: UnitRow, task: &TaskRow, sets: Vec<SetProgress>) -> Leased {
     let input = task.task.input.as_ref().and_then(|input| input.source.as_ref());
     Leased {
         task_name: mps_proto::name::full(&task.project, "tasks", &task.id),
         traceparent: task.traceparent.clone(),
         input_name: input_name(input),
+        sets,
         unit,
     }
 }
@@ -185,5 +193,6 @@ async fn take_probe(app: &App, worker: &WorkerRow, candidate: &Candidate) -> Res
         task_name: String::new(),
         traceparent: String::new(),
         input_name: input_name(input.source.as_ref()),
+        sets: Vec::new(),
     })))
 }

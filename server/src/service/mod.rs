@@ -19,6 +19,8 @@ pub mod reconcile;
 pub mod renew;
 pub mod restart;
 pub mod secrets;
+pub mod series;
+pub mod sets;
 pub mod states;
 pub mod storage_test;
 pub mod storages;

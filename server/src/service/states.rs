@@ -39,7 +39,7 @@
 use mps_proto::v1::{self, NodeState, TaskState};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
-use crate::store::{Store, tasks::TaskRow};
+use crate::store::{Store, sets, tasks::TaskRow};
 
 /// `units.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,37 @@ pub enum UploadState {
     Aborted = 5,
 }
 
+/// `sets.state`.
+///
+/// | from | event | to | where |
+/// |---|---|---|---|
+/// | – | first member's URL | publishing | `sets::members` |
+/// | publishing | its node's commit | complete | `commit::publish` |
+/// | publishing | its node failed or was cancelled for good | removing; closing with keep_partial, if it was playable | `store::sets::end_of_*` |
+/// | closing | last playlists written | closed | `sets::end` |
+/// | removing | objects deleted | removed | `sets::end` |
+/// | complete, closed | another output took its first manifest's key | removing | `store::commits::publish`, `sets::playable` |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum SetState {
+    Publishing = 1,
+    Complete = 2,
+    Closed = 3,
+    Removed = 4,
+    Removing = 5,
+    Closing = 6,
+}
+
+impl SetState {
+    /// The state that a stored number means.
+    pub fn of(stored: i32) -> Option<Self> {
+        use SetState::*;
+        [Publishing, Complete, Closed, Removed, Removing, Closing]
+            .into_iter()
+            .find(|state| *state as i32 == stored)
+    }
+}
+
 /// Ends the run when no unit is open: state, error and end time, and the reservations that no unit will use. Call it before `tasks::save`.
 pub async fn finish_if_done(store: &Store, txn: &DatabaseTransaction, row: &mut TaskRow, now_ms: i64) -> Result<bool, DbErr> {
     if row.open_units > 0 || row.ended() {
@@ -120,6 +151,7 @@ pub async fn finish_if_done(store: &Store, txn: &DatabaseTransaction, row: &mut 
         (OutputState::Reserved as i32).into(),
     ];
     txn.execute_raw(store.sql(text, values)).await?;
+    sets::end_of_run(store, txn, &row.id).await?;
     Ok(true)
 }
 

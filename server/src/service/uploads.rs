@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a presigned URL holds.
-const URL_TTL: Duration = Duration::from_secs(15 * 60);
+pub const URL_TTL: Duration = Duration::from_secs(15 * 60);
 /// Most parts that are presigned at once.
 const MAX_PARTS_AT_ONCE: usize = 64;
 const MIB: i64 = 1 << 20;
@@ -40,10 +40,14 @@ pub struct InputUrl {
     pub untrusted: bool,
 }
 
-/// Presigns the input of a unit, or passes a user's URL on.
-pub async fn input_url(app: &App, token: &Token) -> Result<InputUrl, UnitError> {
+/// Presigns the input of a unit or one of its side inputs, or passes a user's URL on. An empty id: the input.
+pub async fn input_url(app: &App, token: &Token, side_input_id: &str) -> Result<InputUrl, UnitError> {
     let unit = fence::leased(&app.store, token).await?;
-    match input_of(app, &unit).await?.and_then(|input| input.source) {
+    let input = match side_input_id {
+        "" => input_of(app, &unit).await?,
+        id => Some(side_input_of(&unit, id)?),
+    };
+    match input.and_then(|input| input.source) {
         Some(Source::Url(url)) => Ok(InputUrl { url, untrusted: true }),
         Some(Source::Object(object)) => {
             let storage = mps_proto::name::parse(&object.storage, "storages").map_or(object.storage.as_str(), |(_, id)| id);
@@ -53,6 +57,12 @@ pub async fn input_url(app: &App, token: &Token) -> Result<InputUrl, UnitError> 
         }
         None => Err(ApiError::internal("unit has no input").into()),
     }
+}
+
+fn side_input_of(unit: &UnitRow, id: &str) -> Result<TaskInput, ApiError> {
+    let found = unit.plan.side_inputs.iter().find(|input| input.id == id);
+    let source = found.and_then(|input| input.source.clone());
+    source.ok_or_else(|| ApiError::invalid_field("side_input_id", "names no side input of the unit"))
 }
 
 async fn input_of(app: &App, unit: &UnitRow) -> Result<Option<TaskInput>, UnitError> {

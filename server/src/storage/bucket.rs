@@ -116,6 +116,30 @@ impl Bucket {
         Ok(signed.uri().to_owned())
     }
 
+    /// A request that writes a whole object of exactly this size.
+    pub async fn presign_member(&self, key: &str, size_bytes: i64, audience: Audience, ttl: Duration) -> Result<String, StorageError> {
+        let call = self.client(audience).put_object().bucket(self.name()).key(self.full_key(key)?);
+        let signed = call.content_length(size_bytes).presigned(self.signing(ttl)?).await?;
+        Ok(signed.uri().to_owned())
+    }
+
+    /// Writes a small object that caches must ask for each time, since it changes.
+    pub async fn put_changing(
+        &self,
+        key: &str,
+        content_type: &str,
+        metadata: HashMap<String, String>,
+        body: Vec<u8>,
+    ) -> Result<(), StorageError> {
+        let call = self.server().put_object().bucket(self.name()).key(self.full_key(key)?);
+        let call = call
+            .content_type(content_type)
+            .cache_control("no-cache")
+            .set_metadata(Some(metadata));
+        call.body(body.into()).send().await?;
+        Ok(())
+    }
+
     pub async fn create_multipart(&self, key: &str, content_type: &str, metadata: HashMap<String, String>) -> Result<String, StorageError> {
         let call = self.server().create_multipart_upload().bucket(self.name()).key(self.full_key(key)?);
         let answer = call.content_type(content_type).set_metadata(Some(metadata)).send().await?;

@@ -6,6 +6,7 @@ use super::{
     Store,
     leases::{COLUMNS, Token, UnitRow},
     outputs::OutputRow,
+    sets,
 };
 
 /// Stores the list and sets `committing`, held by this server. `false`: the attempt does not hold the unit any more.
@@ -71,13 +72,7 @@ pub async fn publish(
     sha256: &str,
     now_ms: i64,
 ) -> Result<(), DbErr> {
-    let text = "UPDATE outputs SET state = 2 WHERE bucket_ref = $1 AND object_key = $2 AND state = 1 AND id <> $3";
-    let values = [
-        output.bucket_ref.as_str().into(),
-        output.object_key.as_str().into(),
-        output.id.as_str().into(),
-    ];
-    txn.execute_raw(store.sql(text, values)).await?;
+    replace_at(store, txn, output).await?;
     let text = "UPDATE outputs SET state = 1, reserved = 0, attempt = $2, size_bytes = $3, sha256 = $4, publish_ms = $5 WHERE id = $1";
     let values = [
         output.id.as_str().into(),
@@ -87,6 +82,21 @@ pub async fn publish(
         now_ms.into(),
     ];
     txn.execute_raw(store.sql(text, values)).await?;
+    Ok(())
+}
+
+/// Marks what was published at an output's key before as replaced; a set that lost its manifest is to be removed.
+pub async fn replace_at(store: &Store, txn: &DatabaseTransaction, output: &OutputRow) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET state = 2 WHERE bucket_ref = $1 AND object_key = $2 AND state = 1 AND id <> $3";
+    let values = [
+        output.bucket_ref.as_str().into(),
+        output.object_key.as_str().into(),
+        output.id.as_str().into(),
+    ];
+    let replaced = txn.execute_raw(store.sql(text, values)).await?;
+    if replaced.rows_affected() > 0 {
+        sets::end_replaced(store, txn, &output.bucket_ref, &output.object_key).await?;
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 pub mod commits;
 pub mod keys;
 pub mod leases;
+pub mod members;
 pub mod migration;
 pub mod outbox;
 pub mod outputs;
@@ -13,6 +14,7 @@ pub mod requests;
 mod rows;
 mod schema;
 pub mod sessions;
+pub mod sets;
 pub mod storages;
 pub mod sweep;
 pub mod tasks;
@@ -95,13 +97,20 @@ impl Store {
     }
 
     /// A statement with `$1` placeholders (both databases take them) in which `{now}` stands for the database's clock in ms
-    /// and `{skip_locked}` for `FOR UPDATE SKIP LOCKED` where that exists.
+    /// and `{skip_locked}` for `FOR UPDATE SKIP LOCKED`, `{share}` for `FOR SHARE` where that exists.
     pub fn sql(&self, text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-        let (now, skip_locked) = match self.backend {
-            DbBackend::Postgres => ("(extract(epoch from clock_timestamp()) * 1000)::bigint", "FOR UPDATE SKIP LOCKED"),
-            _ => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", ""),
+        let (now, skip_locked, share) = match self.backend {
+            DbBackend::Postgres => (
+                "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+                "FOR UPDATE SKIP LOCKED",
+                "FOR SHARE",
+            ),
+            _ => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", ""),
         };
-        let text = text.replace("{now}", now).replace("{skip_locked}", skip_locked);
+        let text = text
+            .replace("{now}", now)
+            .replace("{skip_locked}", skip_locked)
+            .replace("{share}", share);
         Statement::from_sql_and_values(self.backend, text, values)
     }
 

@@ -173,6 +173,35 @@ pub async fn published_of_task(store: &Store, task_id: &str) -> Result<Vec<Outpu
     rows.iter().map(OutputRow::read).collect()
 }
 
+/// Reserved outputs of one node of a unit.
+pub async fn reserved_of_node(store: &Store, on: &impl ConnectionTrait, unit_id: &str, node_key: &str) -> Result<Vec<OutputRow>, DbErr> {
+    let text = format!("SELECT {COLUMNS} FROM outputs WHERE unit_id = $1 AND node_key = $2 AND state = 0 ORDER BY number, id");
+    let rows = on.query_all_raw(store.sql(&text, [unit_id.into(), node_key.into()])).await?;
+    rows.iter().map(OutputRow::read).collect()
+}
+
+/// Every output of one node of a run.
+pub async fn of_node(store: &Store, on: &impl ConnectionTrait, task_id: &str, run: i32, node_key: &str) -> Result<Vec<OutputRow>, DbErr> {
+    let text = format!("SELECT {COLUMNS} FROM outputs WHERE task_id = $1 AND run = $2 AND node_key = $3 ORDER BY number, id");
+    let values = [task_id.into(), run.into(), node_key.into()];
+    let rows = on.query_all_raw(store.sql(&text, values)).await?;
+    rows.iter().map(OutputRow::read).collect()
+}
+
+/// Gives reserved outputs back that will not be made.
+pub async fn drop_rows(store: &Store, txn: &DatabaseTransaction, ids: &[String]) -> Result<(), DbErr> {
+    for chunk in ids.chunks(KEYS_PER_STATEMENT) {
+        let places: Vec<String> = (1..=chunk.len()).map(|number| format!("${number}")).collect();
+        let text = format!(
+            "UPDATE outputs SET reserved = 0, state = 4 WHERE state = 0 AND id IN ({})",
+            places.join(",")
+        );
+        let values = chunk.iter().map(|id| Value::from(id.as_str()));
+        txn.execute_raw(store.sql(&text, values)).await?;
+    }
+    Ok(())
+}
+
 /// Gives reserved outputs of a split unit to the unit that replaces it.
 pub async fn hand_over(store: &Store, txn: &DatabaseTransaction, from_unit: &str, node_key: &str, to_unit: &str) -> Result<(), DbErr> {
     let text = "UPDATE outputs SET unit_id = $3 WHERE unit_id = $1 AND node_key = $2 AND state = 0";
@@ -187,6 +216,7 @@ pub async fn drop_reserved(store: &Store, txn: &DatabaseTransaction, unit_ids: &
     for unit_id in unit_ids {
         let values = [unit_id.as_str().into(), (OutputState::Dropped as i32).into()];
         txn.execute_raw(store.sql(text, values)).await?;
+        super::sets::end_of_unit(store, txn, unit_id, "").await?;
     }
     Ok(())
 }
@@ -202,6 +232,38 @@ pub async fn hold(store: &Store, output_id: &str) -> Result<bool, DbErr> {
     }
 }
 
+/// Ends the hold on a key whose task is over.
+pub async fn release(store: &Store, output_id: &str) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET reserved = 0 WHERE id = $1 AND state <> 0";
+    store.writer().execute_raw(store.sql(text, [output_id.into()])).await?;
+    Ok(())
+}
+
+/// Publishes the manifest of a set that was closed before its end.
+pub async fn publish_closed(store: &Store, txn: &DatabaseTransaction, id: &str, size_bytes: i64, sha256: &str) -> Result<(), DbErr> {
+    let text = "UPDATE outputs SET state = 1, reserved = 0, size_bytes = $2, sha256 = $3, publish_ms = {now} WHERE id = $1";
+    txn.execute_raw(store.sql(text, [id.into(), size_bytes.into(), sha256.into()]))
+        .await?;
+    Ok(())
+}
+
+/// Forgets rows that were never more than reservations.
+pub async fn delete_rows(store: &Store, txn: &DatabaseTransaction, ids: &[&str]) -> Result<(), DbErr> {
+    for id in ids {
+        txn.execute_raw(store.sql("DELETE FROM outputs WHERE id = $1 AND state = 0", [(*id).into()]))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Deletes the rows of one node of a run.
+pub async fn delete_of_node(store: &Store, txn: &DatabaseTransaction, task_id: &str, run: i32, node_key: &str) -> Result<(), DbErr> {
+    let text = "DELETE FROM outputs WHERE task_id = $1 AND run = $2 AND node_key = $3";
+    txn.execute_raw(store.sql(text, [task_id.into(), run.into(), node_key.into()]))
+        .await?;
+    Ok(())
+}
+
 /// Ends every reservation of a task.
 pub async fn release_all(store: &Store, connection: &impl ConnectionTrait, task_id: &str) -> Result<(), DbErr> {
     let text = "UPDATE outputs SET reserved = 0 WHERE task_id = $1 AND reserved = 1";
@@ -209,9 +271,10 @@ pub async fn release_all(store: &Store, connection: &impl ConnectionTrait, task_
     Ok(())
 }
 
-/// Deletes every row of a task.
+/// Deletes every row of a task, but those of sets that are still to be removed or closed.
 pub async fn delete_of_task(store: &Store, txn: &DatabaseTransaction, task_id: &str) -> Result<(), DbErr> {
-    txn.execute_raw(store.sql("DELETE FROM outputs WHERE task_id = $1", [task_id.into()]))
-        .await?;
+    let text = "DELETE FROM outputs WHERE task_id = $1 AND NOT EXISTS (SELECT 1 FROM sets s WHERE s.task_id = outputs.task_id \
+        AND s.run = outputs.run AND s.node_key = outputs.node_key AND s.state IN (5, 6))";
+    txn.execute_raw(store.sql(text, [task_id.into()])).await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
         crash::crash_point,
         fail::{self, AttemptOver},
         fence::UnitError,
+        sets::{self, Finished},
         states::{UnitState, UploadState},
         uploads::MARK,
     },
@@ -107,8 +108,47 @@ async fn run(app: &App, token: &Token) -> Result<CommitEnd, UnitError> {
             Completed::Gone(message) => return give_up(app, &unit, token, &message).await,
         }
     }
+    let finished = tokio::select! {
+        finished = finish_sets(app, &unit, &request) => finished?,
+        () = keep_hold(app, token) => return Ok(CommitEnd::Lost),
+    };
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(message) => return give_up(app, &unit, token, &message).await,
+    };
     crash_point("commit.before_publish");
-    publish::publish(app, token, &unit, &request, &refused).await
+    publish::publish(app, token, &unit, &request, &refused, &finished).await
+}
+
+/// Writes the last playlists of the sets of good nodes. A message: the storage does not take them.
+async fn finish_sets(app: &App, unit: &UnitRow, request: &CompleteUnitRequest) -> Result<Result<Vec<Finished>, String>, UnitError> {
+    let is_good = |key: &str| request.nodes.iter().any(|node| node.key == key && node.failure.is_none());
+    let good = unit.plan.nodes.iter().filter(|node| is_good(&node.key));
+    let mut all = Vec::new();
+    for set in good.filter_map(|node| node.set.as_ref()) {
+        match patiently_finish(app, &set.set_id).await? {
+            Ok(finished) => all.push(finished),
+            Err(message) => return Ok(Err(message)),
+        }
+    }
+    Ok(Ok(all))
+}
+
+async fn patiently_finish(app: &App, set_id: &str) -> Result<Result<Finished, String>, UnitError> {
+    let start = std::time::Instant::now();
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match sets::finish(app, set_id).await {
+            Ok(finished) => return Ok(Ok(finished)),
+            Err(UnitError::Api(error)) if error.code != tonic::Code::Unavailable || start.elapsed() > STORAGE_PATIENCE => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(UnitError::Api(error)) => tracing::debug!(%error, "storage is asked again for playlists"),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 async fn give_up(app: &App, unit: &UnitRow, token: &Token, message: &str) -> Result<CommitEnd, UnitError> {

@@ -5,7 +5,7 @@ mod check;
 mod forward;
 mod publish;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use mps_proto::{
     v1::TaskState,
@@ -13,6 +13,7 @@ use mps_proto::{
 };
 use prost::Message;
 
+use self::check::Done;
 pub use self::forward::{CommitEnd, roll_forward};
 use super::{
     crash::crash_point,
@@ -25,7 +26,7 @@ use crate::{
     store::{
         commits,
         leases::{self, Token, UnitRow},
-        tasks, uploads,
+        members, outputs, sets, tasks, uploads,
     },
 };
 
@@ -49,8 +50,7 @@ pub async fn complete(app: &App, token: &Token, request: CompleteUnitRequest) ->
     if unit.is_probe() {
         return complete_probe(app, &unit, request).await;
     }
-    let uploads = uploads::of_attempt(&app.store, token).await?;
-    check::check(&unit, &request, &uploads)?;
+    check::check(&unit, &request, &done_so_far(app, &unit, token).await?)?;
     if !start(app, &unit, token, &request).await? {
         // lost a race against expiry, cancel, or the same call
         let now = leases::get(&app.store, &token.unit_id).await?;
@@ -60,6 +60,27 @@ pub async fn complete(app: &App, token: &Token, request: CompleteUnitRequest) ->
     }
     crash_point("commit.stored");
     Ok(await_end(app, token).await)
+}
+
+async fn done_so_far(app: &App, unit: &UnitRow, token: &Token) -> Result<Done, UnitError> {
+    let mut done = Done {
+        uploads: uploads::of_attempt(&app.store, token).await?,
+        declared: HashMap::new(),
+        whole_sets: Vec::new(),
+    };
+    for node in unit.plan.nodes.iter().filter(|node| node.series.is_some()) {
+        let rows = outputs::reserved_of_node(&app.store, app.store.reader(), &unit.id, &node.key).await?;
+        done.declared.insert(node.key.clone(), rows.into_iter().map(|row| row.id).collect());
+    }
+    for set in unit.plan.nodes.iter().filter_map(|node| node.set.as_ref()) {
+        let tracks = sets::tracks(&app.store, app.store.reader(), &set.set_id).await?;
+        let states = members::states(&app.store, app.store.reader(), &set.set_id).await?;
+        let has_media = |number: i32| states.iter().any(|state| state.track == number && state.segments > 0);
+        if !tracks.is_empty() && tracks.iter().all(|track| has_media(track.info.number)) {
+            done.whole_sets.push(set.set_id.clone());
+        }
+    }
+    Ok(done)
 }
 
 /// The answer about a unit that is not leased any more.

@@ -16,13 +16,15 @@ use crate::{
         crash::crash_point,
         fail::{self, AttemptOver, Fate, errors},
         fence::UnitError,
-        states::{self, UnitState},
+        sets::{Finished, names},
+        states::{self, SetState, UnitState},
         uploads,
     },
     store::{
         commits,
         leases::{self, Token, UnitRow},
         outputs::{self, OutputRow},
+        sets,
         tasks::{self, TaskRow, timestamp},
         workers,
     },
@@ -47,6 +49,7 @@ pub async fn publish(
     unit: &UnitRow,
     request: &CompleteUnitRequest,
     refused: &[String],
+    finished: &[Finished],
 ) -> Result<CommitEnd, UnitError> {
     let txn = app.store.begin().await?;
     let Some(mut task) = tasks::lock(&app.store, &txn, &unit.task_id).await? else {
@@ -58,7 +61,7 @@ pub async fn publish(
         return Ok(CommitEnd::Lost);
     }
     let nodes = judge(request, refused);
-    let aftermath = write(app, &txn, &mut task, unit, request, &nodes).await?;
+    let aftermath = write(app, &txn, &mut task, unit, request, &nodes, finished).await?;
     txn.commit().await?;
     crash_point("commit.published");
     app.nudge.committed();
@@ -98,6 +101,7 @@ async fn write(
     unit: &UnitRow,
     request: &CompleteUnitRequest,
     nodes: &[(&CompletedNode, Option<Failure>)],
+    finished: &[Finished],
 ) -> Result<Aftermath, DbErr> {
     let now_ms = leases::now_in(&app.store, txn).await?;
     let rows = outputs::of_unit(&app.store, txn, &unit.id).await?;
@@ -109,7 +113,7 @@ async fn write(
     task.open_units -= 1;
     for (node, failure) in nodes {
         match failure {
-            None => publish_node(app, txn, task, unit, request, node, &rows, now_ms).await?,
+            None => publish_node(app, txn, task, unit, request, node, &rows, finished, now_ms).await?,
             Some(failure) => {
                 let again = fail_node(app, txn, task, unit, node, failure, now_ms).await?;
                 aftermath.requeued |= again;
@@ -141,13 +145,15 @@ async fn publish_node(
     request: &CompleteUnitRequest,
     node: &CompletedNode,
     rows: &[OutputRow],
+    finished: &[Finished],
     now_ms: i64,
 ) -> Result<(), DbErr> {
     let detail = node.detail.clone().unwrap_or_default();
     let files: HashMap<&str, &FileResult> = detail.files.iter().map(|file| (file.output_id.as_str(), file)).collect();
+    let rows: HashMap<&str, &OutputRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
     let mut published = Vec::new();
     for completed in &node.outputs {
-        let Some(row) = rows.iter().find(|row| row.id == completed.output_id) else {
+        let Some(row) = rows.get(completed.output_id.as_str()) else {
             return Err(DbErr::RecordNotFound(format!("output {}", completed.output_id)));
         };
         commits::publish(&app.store, txn, row, unit.attempt, completed.size_bytes, &completed.sha256, now_ms).await?;
@@ -166,13 +172,46 @@ async fn publish_node(
         });
     }
     published.sort_by_key(|output| output.number);
+    for set in finished.iter().filter(|set| detail.complete_sets.contains(&set.set_id)) {
+        published.extend(publish_set(app, txn, unit, set, &rows, now_ms).await?);
+    }
     fail::show(task, &node.key, NodeState::Succeeded, None, now_ms);
     if let Some(status) = task.node_mut(&node.key) {
         status.outputs = published;
         status.warnings = detail.warnings;
         status.counters = request.counters;
+        status.enhancements = detail.enhancements;
+        if !finished.is_empty() && status.outputs.iter().any(|output| output.set.is_some()) {
+            status.playable_time.get_or_insert(timestamp(now_ms));
+        }
     }
     Ok(())
+}
+
+/// A whole set: its manifests are outputs; the keys of its other playlists are given back.
+async fn publish_set(
+    app: &App,
+    txn: &DatabaseTransaction,
+    unit: &UnitRow,
+    set: &Finished,
+    rows: &HashMap<&str, &OutputRow>,
+    now_ms: i64,
+) -> Result<Vec<v1::Output>, DbErr> {
+    sets::advance(&app.store, txn, &set.set_id, SetState::Publishing, SetState::Complete).await?;
+    let mut published = Vec::with_capacity(set.outputs.len());
+    for output in &set.outputs {
+        if let Some(row) = rows.values().find(|row| row.object_key == output.key) {
+            commits::publish(&app.store, txn, row, unit.attempt, output.size_bytes, &output.sha256, now_ms).await?;
+        }
+        published.push(v1::Output {
+            publish_time: Some(timestamp(now_ms)),
+            ..output.clone()
+        });
+    }
+    let playlists = rows.keys().filter(|id| names::is_playlist_id(&set.set_id, id));
+    let playlists: Vec<String> = playlists.map(|id| (*id).to_owned()).collect();
+    outputs::drop_rows(&app.store, txn, &playlists).await?;
+    Ok(published)
 }
 
 /// A node that failed while the pass went on: failed, or queued as a unit of its own. Says whether it is tried again.

@@ -300,10 +300,10 @@ pub async fn probe_input(store: &Store, unit_id: &str) -> Result<Option<Vec<u8>>
     row.map(|row| row.try_get("", "input")).transpose()
 }
 
-/// Drops reserved outputs of a unit that will not make them; of one node, or of all.
+/// Drops reserved outputs of a unit that will not make them, and ends its sets; of one node, or of all.
 pub async fn drop_outputs(store: &Store, txn: &DatabaseTransaction, unit_id: &str, node_key: Option<&str>) -> Result<(), DbErr> {
     let text = "UPDATE outputs SET reserved = 0, state = 4 WHERE unit_id = $1 AND state = 0 AND ($2 = '' OR node_key = $2)";
     txn.execute_raw(store.sql(text, [unit_id.into(), node_key.unwrap_or_default().into()]))
         .await?;
-    Ok(())
+    super::sets::end_of_unit(store, txn, unit_id, node_key.unwrap_or_default()).await
 }
