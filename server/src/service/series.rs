@@ -116,26 +116,8 @@ fn keys(series: &PlanSeries, count: i32) -> Result<Vec<String>, ApiError> {
             "the series' key has no {number}: it has one file at most",
         ));
     }
-    let keys: Vec<String> = (0..count).map(|number| key(series, number)).collect();
-    match keys.last().map(|key| mps_plan::check_object_key(key)) {
-        Some(Err(fault)) => Err(ApiError::invalid_field("count", format!("gives a key that {fault}"))),
-        _ => Ok(keys),
-    }
-}
-
-/// Key of one file of a series.
-fn key(series: &PlanSeries, number: i32) -> String {
-    let format = series.number_format.clone().unwrap_or_default();
-    let shown = i64::from(format.initial_value()) + i64::from(number) * i64::from(format.increment.unwrap_or(1));
-    let digits = shown.to_string();
-    let padding = usize::try_from(format.min_length.unwrap_or(1))
-        .unwrap_or(1)
-        .saturating_sub(digits.len());
-    let place_holder = match format.place_holder.as_str() {
-        "" => "0",
-        given => given,
-    };
-    series.key.replace("{number}", &format!("{}{digits}", place_holder.repeat(padding)))
+    let key = |number| mps_plan::series_key(series, number).map_err(|fault| ApiError::invalid_field("count", format!("gives a key that {fault}")));
+    (0..count).map(key).collect()
 }
 
 #[cfg(test)]

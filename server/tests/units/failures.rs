@@ -195,7 +195,7 @@ async fn probe_answers_its_caller(bench: Bench) {
         ("https://example.com/a.mp4", "")
     );
     let token = token(&leased.unit);
-    let input = uploads::input_url(&bench.app, &token).await.unwrap();
+    let input = uploads::input_url(&bench.app, &token, "").await.unwrap();
     assert!(input.untrusted);
     let list = CompleteUnitRequest {
         input: Some(v1::MediaInfo {

@@ -69,20 +69,19 @@ pub async fn urls(app: &App, token: &Token, set_id: &str, names: &[MemberName]) 
     }
     sets::begin(&app.store, &txn, &unit.id, plan, target_ms(node)).await?;
     let tracks = sets::tracks(&app.store, &txn, set_id).await?;
-    let is_text = |number: i32| {
-        tracks
-            .iter()
-            .any(|track| track.info.number == number && track.info.kind == "subtitle")
+    let suffix = |number: i32| match tracks.iter().find(|track| track.info.number == number) {
+        Some(track) if track.info.kind == "subtitle" => "vtt",
+        _ => names::segment_suffix(node),
     };
-    let new: Vec<NewMember> = names
-        .iter()
-        .map(|name| NewMember {
+    let mut new = Vec::with_capacity(names.len());
+    for name in names {
+        new.push(NewMember {
             track: name.track,
             number: name.index,
-            object_key: names::member_key(plan, name.track, name.index, token.attempt, is_text(name.track)),
+            object_key: names::member_key(plan, name.track, name.index, token.attempt, suffix(name.track))?,
             size_bytes: name.size_bytes,
-        })
-        .collect();
+        });
+    }
     members::expect(&app.store, &txn, set_id, token, &new).await?;
     txn.commit().await?;
     let set = sets::get(&app.store, set_id).await?.ok_or_else(not_begun)?;
@@ -326,10 +325,10 @@ async fn reserve_playlists(
     let mut new = Vec::new();
     for track in tracks {
         let id = names::media_playlist_id(&set.id, track.number);
-        new.push(playlist_row(manifest, id, names::media_playlist_key(&set.plan, track.number)));
+        new.push(playlist_row(manifest, id, names::media_playlist_key(&set.plan, track.number)?));
         if track.kind == "video" {
             let id = names::i_frame_playlist_id(&set.id, track.number);
-            new.push(playlist_row(manifest, id, names::i_frame_playlist_key(&set.plan, track.number)));
+            new.push(playlist_row(manifest, id, names::i_frame_playlist_key(&set.plan, track.number)?));
         }
     }
     match outputs::reserve(&app.store, txn, &new).await {

@@ -1,59 +1,42 @@
 //! Keys of what a set consists of. Pure.
 
-use mps_proto::worker::v1::{PlanOutput, PlanSet};
+use mps_proto::{
+    v1::{SegmentFormat, node_settings::Settings},
+    worker::v1::{PlanNode, PlanOutput, PlanSet},
+};
+
+use crate::{error::ApiError, playlist};
 
 /// Characters of the set's id that its members carry, beside the attempt: two runs of a task do not share names.
 const TAIL: usize = 8;
+/// Stands for the number where a pattern is made; no set has so many segments.
+const STAND_IN: i32 = i32::MAX;
 
-/// What is at a key of a set, for its suffix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds<'a> {
-    Segment,
-    Init,
-    /// Segment of a track of this kind, in a format of its own.
-    Text(&'a str),
-}
-
-/// Key of a member that an attempt makes.
-pub fn member_key(plan: &PlanSet, track: i32, number: i32, attempt: i32, is_text: bool) -> String {
-    let shown = if number < 0 { "init".to_owned() } else { number.to_string() };
-    let path = plan
-        .segment_path
-        .replace("{subStreamNumber}", &track.to_string())
-        .replace("{segmentNumber}", &shown);
-    let mark = format!("-{}{attempt}", tail(&plan.set_id));
-    let holds = match (is_text, number < 0) {
-        (true, _) => Holds::Text("vtt"),
-        (false, true) => Holds::Init,
-        (false, false) => Holds::Segment,
+/// Suffix of the segments that a node makes.
+pub fn segment_suffix(node: &PlanNode) -> &'static str {
+    let format = match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
+        Some(Settings::AdaptiveStream(settings)) => settings.segment_format(),
+        Some(Settings::Transcode(settings)) => settings.hls.as_ref().map_or(SegmentFormat::Ts, |hls| hls.segment_format()),
+        _ => SegmentFormat::Unspecified,
     };
-    format!("{}{}", plan.directory, marked(&path, &mark, holds))
-}
-
-fn tail(set_id: &str) -> String {
-    let start = set_id.len().saturating_sub(TAIL);
-    set_id.get(start..).unwrap_or(set_id).to_lowercase() + "-"
-}
-
-/// Puts a mark before the suffix of the path's last segment, and another suffix where the content asks for one.
-fn marked(path: &str, mark: &str, holds: Holds) -> String {
-    let (folder, name) = match path.rsplit_once('/') {
-        Some((folder, name)) => (format!("{folder}/"), name),
-        None => (String::new(), path),
-    };
-    let (stem, suffix) = match name.rsplit_once('.') {
-        Some((stem, suffix)) if !stem.is_empty() => (stem, Some(suffix)),
-        _ => (name, None),
-    };
-    let suffix = match (holds, suffix) {
-        (Holds::Text(suffix), _) => Some(suffix),
-        (Holds::Init, Some(_)) => Some("mp4"),
-        (_, suffix) => suffix,
-    };
-    match suffix {
-        Some(suffix) => format!("{folder}{stem}{mark}.{suffix}"),
-        None => format!("{folder}{stem}{mark}"),
+    match format {
+        SegmentFormat::Ts => "ts",
+        _ => "m4s",
     }
+}
+
+/// Key of a member that an attempt makes. `suffix`: that of the track's segments.
+pub fn member_key(plan: &PlanSet, track: i32, number: i32, attempt: i32, suffix: &str) -> Result<String, ApiError> {
+    let suffix = if number < 0 { "mp4" } else { suffix };
+    let start = plan.set_id.len().saturating_sub(TAIL);
+    let token = format!("{}-{attempt}", plan.set_id.get(start..).unwrap_or_default().to_lowercase());
+    mps_plan::member_key(plan, track, number, suffix, &token).map_err(ApiError::internal)
+}
+
+/// The key of all segments that an attempt makes of a track, with `playlist::NUMBER` for the number.
+pub fn member_pattern(plan: &PlanSet, track: i32, attempt: i32, suffix: &str) -> Option<String> {
+    let key = member_key(plan, track, STAND_IN, attempt, suffix).ok()?;
+    Some(key.replace(&STAND_IN.to_string(), playlist::NUMBER))
 }
 
 /// The manifest of a format, such as "m3u8" or "mpd".
@@ -67,18 +50,13 @@ pub fn is_single(plan: &PlanSet) -> bool {
 }
 
 /// Key of a track's media playlist where the HLS manifest is a master.
-pub fn media_playlist_key(plan: &PlanSet, track: i32) -> String {
-    format!(
-        "{}{}",
-        plan.directory,
-        plan.sub_stream_path.replace("{subStreamNumber}", &track.to_string())
-    )
+pub fn media_playlist_key(plan: &PlanSet, track: i32) -> Result<String, ApiError> {
+    mps_plan::sub_stream_key(plan, &track.to_string()).map_err(ApiError::internal)
 }
 
 /// Key of a track's I-frame playlist.
-pub fn i_frame_playlist_key(plan: &PlanSet, track: i32) -> String {
-    let path = plan.sub_stream_path.replace("{subStreamNumber}", &track.to_string());
-    format!("{}{}", plan.directory, marked(&path, "_iframes", Holds::Segment))
+pub fn i_frame_playlist_key(plan: &PlanSet, track: i32) -> Result<String, ApiError> {
+    mps_plan::sub_stream_key(plan, &format!("{track}-iframes")).map_err(ApiError::internal)
 }
 
 /// Id of the row that reserves a media playlist's key.
@@ -112,20 +90,18 @@ mod tests {
 
     #[test]
     fn members_carry_set_and_attempt_before_their_suffix() {
-        assert_eq!(member_key(&plan(), 2, 7, 3, false), "out/v2/clip_7-12345678-3.m4s");
-        assert_eq!(member_key(&plan(), 2, -1, 3, false), "out/v2/clip_init-12345678-3.mp4");
-        assert_eq!(member_key(&plan(), 4, 0, 3, true), "out/v4/clip_0-12345678-3.vtt");
-        let bare = PlanSet {
-            segment_path: "v.{subStreamNumber}/{segmentNumber}".into(),
-            ..plan()
-        };
-        assert_eq!(member_key(&bare, 2, 7, 3, false), "out/v.2/7-12345678-3");
+        let key = |track, number, suffix| member_key(&plan(), track, number, 3, suffix).unwrap();
+        assert_eq!(key(2, 7, "m4s"), "out/v2/clip_7-12345678-3.m4s");
+        assert_eq!(key(2, -1, "m4s"), "out/v2/clip_init-12345678-3.mp4");
+        assert_eq!(key(4, 0, "vtt"), "out/v4/clip_0-12345678-3.vtt");
+        let pattern = member_pattern(&plan(), 2, 3, "m4s").unwrap();
+        assert_eq!(pattern.replace(playlist::NUMBER, "7"), key(2, 7, "m4s"));
     }
 
     #[test]
     fn playlists_of_tracks_have_names_of_their_own() {
-        assert_eq!(media_playlist_key(&plan(), 1), "out/clip_1.m3u8");
-        assert_eq!(i_frame_playlist_key(&plan(), 1), "out/clip_1_iframes.m3u8");
+        assert_eq!(media_playlist_key(&plan(), 1).unwrap(), "out/clip_1.m3u8");
+        assert_eq!(i_frame_playlist_key(&plan(), 1).unwrap(), "out/clip_1-iframes.m3u8");
         assert!(is_playlist_id("a", &media_playlist_id("a", 1)) && !is_playlist_id("a", "a"));
     }
 }

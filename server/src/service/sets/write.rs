@@ -124,16 +124,16 @@ fn shown(set: &SetRow, rows: &[OutputRow], track: &TrackRow, members: &[MemberRo
     let hls_key = names::manifest(&set.plan, "m3u8").and_then(|manifest| key_of(rows, manifest));
     let playlist_key = match names::is_single(&set.plan) {
         true => hls_key.unwrap_or_default().to_owned(),
-        false => names::media_playlist_key(&set.plan, number),
+        false => names::media_playlist_key(&set.plan, number).unwrap_or_default(),
     };
     let has_i_frames = hls_key.is_some() && !names::is_single(&set.plan) && track.info.kind == "video";
     Track {
         info: track.info.clone(),
         init_key: own.iter().find(|member| member.is_init()).map(|member| member.object_key.clone()),
-        template: template(set, number, &segments, track.info.kind == "subtitle"),
+        template: template(set, number, &segments),
         segments: segments.into_iter().map(|member| segment(member)).collect(),
         playlist_key,
-        i_frame_key: has_i_frames.then(|| names::i_frame_playlist_key(&set.plan, number)),
+        i_frame_key: names::i_frame_playlist_key(&set.plan, number).ok().filter(|_| has_i_frames),
     }
 }
 
@@ -148,14 +148,10 @@ fn segment(member: &MemberRow) -> Segment {
 }
 
 /// One pattern for all keys, where one attempt made all.
-fn template(set: &SetRow, track: i32, segments: &[&&MemberRow], is_text: bool) -> Option<String> {
-    let attempt = segments.first()?.attempt;
-    let path = set.plan.segment_path.replace("{segmentNumber}", playlist::NUMBER);
-    let plan = mps_proto::worker::v1::PlanSet {
-        segment_path: path,
-        ..set.plan.clone()
-    };
-    let pattern = names::member_key(&plan, track, 0, attempt, is_text);
+fn template(set: &SetRow, track: i32, segments: &[&&MemberRow]) -> Option<String> {
+    let first = segments.first()?;
+    let (_, suffix) = first.object_key.rsplit_once('.')?;
+    let pattern = names::member_pattern(&set.plan, track, first.attempt, suffix)?;
     let fits = |member: &&&MemberRow| pattern.replace(playlist::NUMBER, &member.number.to_string()) == member.object_key;
     segments.iter().all(|member| fits(&member)).then_some(pattern)
 }
