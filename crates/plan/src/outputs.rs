@@ -143,6 +143,7 @@ fn plan_series(
         format: file.format.to_owned(),
         content_type: file.content_type.to_owned(),
         max_files: if has_number { max_files } else { 1 },
+        reference: String::new(),
     };
     Some(Planned {
         files,
@@ -166,10 +167,26 @@ fn with_extra(
     let pattern = target
         .pattern(extra, &[], faults)
         .map(|pattern| path::placed(&pattern, target.directory));
-    let key = pattern.and_then(|pattern| target.key(extra, &pattern, numbers, 0, faults));
+    let key = pattern
+        .as_ref()
+        .and_then(|pattern| target.key(extra, pattern, numbers, 0, faults));
     let mut planned = series?;
+    if let (Some(series), Some(pattern)) = (&mut planned.series, &pattern) {
+        series.reference = below_folder_of(pattern, &series.key);
+    }
     planned.files.push(target.file(extra, OutputKind::File, -1, key?));
     Some(planned)
+}
+
+/// How the file with one key names another: relative to its own folder.
+fn below_folder_of(key: &str, other: &str) -> String {
+    let mut folders: Vec<&str> = key.split('/').collect();
+    folders.pop();
+    let parts: Vec<&str> = other.split('/').collect();
+    let other_folders = parts.iter().take(parts.len() - 1);
+    let shared = folders.iter().zip(other_folders).take_while(|(one, other)| one == other).count();
+    let up = std::iter::repeat_n("..", folders.len() - shared);
+    up.chain(parts.into_iter().skip(shared)).collect::<Vec<_>>().join("/")
 }
 
 fn plan_set(paths: &SetPaths, target: &Target, faults: &mut Faults) -> Option<Planned> {
