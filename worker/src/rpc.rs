@@ -177,7 +177,7 @@ fn reason(status: &Status) -> Option<String> {
     rpc::ErrorInfo::decode(detail.value.as_slice()).ok().map(|info| info.reason)
 }
 
-/// A refusal as the unit's failure. What is wrong with the input is of the data; the rest may be better another time.
+/// A refusal as the unit's failure. What is wrong with the input or stands in an output's way is of the data; the rest may be better another time.
 pub fn failure_of(error: &CallError, doing: &str) -> Failure {
     let status = match error {
         CallError::Fenced => return mps_media::failure::outside(ErrorReason::LeaseLost, "the lease was lost", ""),
@@ -187,7 +187,13 @@ pub fn failure_of(error: &CallError, doing: &str) -> Failure {
         }
         CallError::Refused(status) => status,
     };
-    let of_the_data = ["INPUT_NOT_FOUND", "INPUT_FORBIDDEN", "STORAGE_PERMISSION"];
+    let of_the_data = [
+        "INPUT_NOT_FOUND",
+        "INPUT_FORBIDDEN",
+        "STORAGE_PERMISSION",
+        "OUTPUT_KEY_RESERVED",
+        "OUTPUT_EXISTS",
+    ];
     match reason(status) {
         Some(reason) => {
             let kind = if of_the_data.contains(&reason.as_str()) {

@@ -37,6 +37,9 @@ use crate::app::App;
 /// A connection on which nothing moved for so long is asked, and dropped when it does not answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// A unit with 10,000 files is handed in by one request.
+const MAX_WORKER_REQUEST: usize = 16 << 20;
+
 /// Serves the public API until shutdown.
 pub fn serve_public(app: &App, incoming: TcpIncoming) -> anyhow::Result<impl Future<Output = Result<(), Error>> + use<>> {
     let routes = layers::public(app, public_routes(app)?);
@@ -51,7 +54,7 @@ pub fn serve_public(app: &App, incoming: TcpIncoming) -> anyhow::Result<impl Fut
 
 /// Serves WorkerService until shutdown.
 pub fn serve_workers(app: &App, incoming: TcpIncoming) -> anyhow::Result<impl Future<Output = Result<(), Error>> + use<>> {
-    let max_bytes = app.config.limits.max_request_bytes;
+    let max_bytes = app.config.limits.max_request_bytes.max(MAX_WORKER_REQUEST);
     let service = WorkerServiceServer::new(worker::WorkerApi(app.clone())).max_decoding_message_size(max_bytes);
     let tokens = auth::WorkerTokens::load(&app.config)?;
     let routes = layers::workers(app, tokens, Routes::new(service));

@@ -116,7 +116,9 @@ fn keys(series: &PlanSeries, count: i32) -> Result<Vec<String>, ApiError> {
             "the series' key has no {number}: it has one file at most",
         ));
     }
-    let key = |number| mps_plan::series_key(series, number).map_err(|fault| ApiError::invalid_field("count", format!("gives a key that {fault}")));
+    let key = |number| {
+        mps_plan::series_key(series, number).map_err(|fault| ApiError::invalid_field("count", format!("gives a key that {fault}")))
+    };
     (0..count).map(key).collect()
 }
 

@@ -31,6 +31,8 @@ pub enum FetchError {
     TooSlow(u64),
     #[error("the input did not arrive within {} s", .0.as_secs())]
     Deadline(Duration),
+    #[error("the file is larger than the {0} bytes that it may have")]
+    TooLarge(u64),
     #[error("the input does not fit on the worker's disk")]
     DiskFull,
     #[error("the input cannot be written: {0}")]
@@ -75,6 +77,7 @@ impl FetchError {
                 ErrorReason::InputNotMedia,
                 "give the URL of a single media file, such as one of the playlist's variants",
             ),
+            Self::TooLarge(_) => data(ErrorReason::LimitExceeded, "give a smaller file"),
             Self::Empty => data(ErrorReason::InputNotMedia, "check that the upload of the input was complete"),
             Self::TooSlow(_) | Self::Deadline(_) | Self::Interrupted(_) => failure::outside(
                 ErrorReason::InputUnavailable,

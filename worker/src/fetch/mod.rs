@@ -31,6 +31,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Gives the input's URL; asked once more when the first is denied, since presigned URLs end.
 pub type UrlSource = dyn Fn() -> BoxFuture<'static, Result<Source, Failure>> + Send + Sync;
 
+/// How many bytes a file may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// What is free on the disk.
+    pub free: u64,
+    /// What the plan allows.
+    pub most: u64,
+}
+
+impl Room {
+    fn check(self, bytes: u64) -> Result<(), FetchError> {
+        if bytes > self.most {
+            return Err(FetchError::TooLarge(self.most));
+        }
+        if bytes > self.free {
+            return Err(FetchError::DiskFull);
+        }
+        Ok(())
+    }
+}
+
 /// Fetches inputs.
 pub struct Fetcher {
     pub http: Http,
@@ -38,8 +59,8 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches the input into `path`, at most `room` bytes; gives its length.
-    pub async fn fetch(&self, urls: &UrlSource, path: &Path, room: u64) -> Result<u64, Failure> {
+    /// Fetches a file into `path`, at most `room` bytes; gives its length.
+    pub async fn fetch(&self, urls: &UrlSource, path: &Path, room: Room) -> Result<u64, Failure> {
         let transfer = async {
             let source = urls().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
             let mut transfer = Transfer::create(&self.config, path, room).await?;
@@ -90,14 +111,14 @@ struct Transfer<'a> {
     offset: u64,
     /// Most that ever arrived; a try that starts again from the beginning brings something new only beyond it.
     farthest: u64,
-    room: u64,
+    room: Room,
     known: Option<Identity>,
     sniffer: Sniffer,
     rate: Rate,
 }
 
 impl<'a> Transfer<'a> {
-    async fn create(config: &'a FetchConfig, path: &Path, room: u64) -> Result<Self, FetchError> {
+    async fn create(config: &'a FetchConfig, path: &Path, room: Room) -> Result<Self, FetchError> {
         Ok(Self {
             config,
             file: BufWriter::with_capacity(BUFFER, File::create(path).await?),
@@ -128,8 +149,8 @@ impl<'a> Transfer<'a> {
         }
         sniff::check_type(response.headers().get(CONTENT_TYPE), response.url().path())?;
         let total = self.known.get_or_insert(answer.identity).total;
-        if total.is_some_and(|total| total > self.room) {
-            return Err(FetchError::DiskFull);
+        if let Some(total) = total {
+            self.room.check(total)?;
         }
         self.read_body(response).await?;
         match total {
@@ -164,9 +185,7 @@ impl<'a> Transfer<'a> {
             self.file.write_all(&chunk).await?;
             self.offset += chunk.len() as u64;
             self.farthest = self.farthest.max(self.offset);
-            if self.offset > self.room {
-                return Err(FetchError::DiskFull);
-            }
+            self.room.check(self.offset)?;
             self.rate.count(chunk.len() as u64, waited, self.config)?;
         }
     }

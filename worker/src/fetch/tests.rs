@@ -136,6 +136,10 @@ async fn fetch_from(source: Source, room: u64) -> Result<Vec<u8>, Failure> {
         config,
     };
     let urls = move || -> BoxFuture<'static, Result<Source, Failure>> { Box::pin(std::future::ready(Ok(source.clone()))) };
+    let room = Room {
+        free: room,
+        most: u64::MAX,
+    };
     let length = fetcher.fetch(&urls, &path, room).await?;
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(bytes.len() as u64, length);

@@ -10,6 +10,8 @@ mod hand_in;
 mod lease_thread;
 mod outputs;
 mod scratch;
+mod sets;
+mod side_inputs;
 mod slots;
 mod unit_run;
 

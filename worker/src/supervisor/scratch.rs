@@ -82,11 +82,16 @@ impl AttemptFolder {
 
     /// The file's real path, if it is a regular file among the outputs. The child read bytes from outside; what it says is checked.
     pub fn output(&self, path: &str) -> Option<PathBuf> {
-        let real = fs::canonicalize(path).ok()?;
-        let inside = real.starts_with(fs::canonicalize(self.outputs()).ok()?);
-        let regular = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
-        (inside && regular).then_some(real)
+        file_within(&self.outputs(), path)
     }
+}
+
+/// The real path of a regular file inside a folder.
+pub fn file_within(folder: &Path, path: &str) -> Option<PathBuf> {
+    let real = fs::canonicalize(path).ok()?;
+    let inside = real.starts_with(fs::canonicalize(folder).ok()?);
+    let regular = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    (inside && regular).then_some(real)
 }
 
 impl Drop for AttemptFolder {

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -13,11 +13,12 @@ use mps_media::failure;
 use mps_proto::{
     v1::{ErrorReason, Phase},
     worker::v1::{
-        ChildOrder, ChildReport, ChildResult, CompletedNode, Failure, GetInputUrlRequest, UnitAttempt, UnitLease, child_report::Report,
+        ChildMember, ChildOrder, ChildReport, ChildResult, CompletedNode, Failure, GetInputUrlRequest, UnitLease, child_report::Report,
     },
 };
 use tokio::{
     sync::mpsc,
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 use tracing::Instrument;
@@ -28,9 +29,10 @@ use super::{
     child::{ChildProcess, Ladder},
     outputs,
     scratch::AttemptFolder,
+    sets::{self, FailedSets, SetUploads},
 };
 use crate::{
-    fetch::Source,
+    fetch::{Room, Source},
     rpc::{Rpc, failure_of},
 };
 
@@ -143,39 +145,95 @@ impl Unit {
     ) -> Result<Finished, Unfinished> {
         self.enter(Phase::Fetching);
         let input_path = folder.path().join(input_file(&self.lease.input_name));
-        let fetching = beating(&self.card, self.fetch(&input_path).boxed());
-        tokio::select! {
-            fetched = fetching => { fetched?; }
+        let plan = self.lease.plan.clone().unwrap_or_default();
+        let fetching = async {
+            self.fetch(&input_path, "", 0).await?;
+            self.fetch_side_inputs(&plan, folder.path()).await
+        };
+        let fetching = beating(&self.card, fetching.boxed());
+        let sides = tokio::select! {
+            fetched = fetching => fetched?,
             () = end_of(&mut reports) => return Err(self.crashed(child).await),
+        };
+        let mut ordered = plan.clone();
+        ordered.nodes.retain(|node| !sides.failed.contains_key(&node.key));
+        if ordered.nodes.is_empty()
+            && let Some(failure) = sides.failed.values().next().cloned()
+        {
+            return Err(failure.into());
         }
         let order = ChildOrder {
-            plan: self.lease.plan.clone(),
+            plan: Some(ordered),
             input_path: input_path.display().to_string(),
             output_folder: folder.outputs().display().to_string(),
             traceparent: mps_telemetry::current_traceparent(),
             input_name: self.lease.input_name.clone(),
-            ..ChildOrder::default()
+            side_inputs: sides.paths,
+            sets: sets::resumes(&self.lease.sets),
         };
         self.enter(Phase::Processing);
-        let result = self.supervise(child, order, &mut reports).boxed().await?;
+        let (result, failed_sets) = self.pass(folder, child, order, &mut reports).boxed().await;
+        let result = result?;
         if let Some(failure) = result.failure.clone() {
             return Err(failure.into());
         }
         self.enter(Phase::Publishing);
-        let plan = self.lease.plan.clone().unwrap_or_default();
-        let uploading = outputs::upload(&self.worker.uploader, &self.card.token, &plan, folder, &result);
+        let made = outputs::Made {
+            folder,
+            result: &result,
+            failed_nodes: &sides.failed,
+            failed_sets: &failed_sets,
+        };
+        let uploading = outputs::upload(&self.worker.uploader, &self.card.token, &plan, &made);
         let nodes = beating(&self.card, uploading.boxed()).await?;
         Ok(Finished { nodes, result })
     }
 
-    async fn fetch(&self, path: &std::path::Path) -> Result<(), Failure> {
+    /// The pass, with the uploads of members beside it; what the child gave is brought to its end also where the child did not come to its own.
+    async fn pass(
+        &self,
+        folder: &AttemptFolder,
+        child: &Arc<ChildProcess>,
+        order: ChildOrder,
+        reports: &mut mpsc::Receiver<ChildReport>,
+    ) -> (Result<ChildResult, Unfinished>, FailedSets) {
+        let (members, waiting) = mpsc::channel(sets::WAITING);
+        let uploads = SetUploads {
+            worker: self.worker.clone(),
+            unit: self.card.token.clone(),
+            folder: folder.outputs(),
+            failed: Mutex::default(),
+        };
+        // a task of its own, so that uploads go on while the child is listened to; dropped with this future
+        let mut uploading = JoinSet::new();
+        uploading.spawn(uploads.run(waiting).in_current_span());
+        let result = self.supervise(child, order, reports, members).await;
+        let joined = beating(&self.card, uploading.join_next().boxed()).await;
+        match joined {
+            Some(Ok(failed)) => (result, failed),
+            _ => {
+                let failure = failure::node(ErrorReason::Internal, "uploads of segments failed inside", "see the worker's log");
+                (result.and(Err(failure.into())), FailedSets::new())
+            }
+        }
+    }
+
+    /// Fetches the input, or with an id a side input of at most so many bytes.
+    pub(super) async fn fetch(&self, path: &std::path::Path, side_input_id: &str, max_bytes: i64) -> Result<(), Failure> {
         let (rpc, unit, patience) = (
             self.worker.rpc.clone(),
             self.card.token.clone(),
             self.worker.config.offline_patience,
         );
-        let urls = move || -> BoxFuture<'static, Result<Source, Failure>> { Box::pin(input_url(rpc.clone(), unit.clone(), patience)) };
-        let room = self.worker.scratch.free_bytes().unwrap_or(u64::MAX);
+        let request = GetInputUrlRequest {
+            unit: Some(unit),
+            side_input_id: side_input_id.to_owned(),
+        };
+        let urls = move || -> BoxFuture<'static, Result<Source, Failure>> { Box::pin(input_url(rpc.clone(), request.clone(), patience)) };
+        let room = Room {
+            free: self.worker.scratch.free_bytes().unwrap_or(u64::MAX),
+            most: u64::try_from(max_bytes).ok().filter(|most| *most > 0).unwrap_or(u64::MAX),
+        };
         let bytes = self.worker.fetcher.fetch(&urls, path, room).await?;
         tracing::debug!(bytes, "input fetched");
         Ok(())
@@ -187,9 +245,10 @@ impl Unit {
         child: &Arc<ChildProcess>,
         order: ChildOrder,
         reports: &mut mpsc::Receiver<ChildReport>,
+        members: mpsc::Sender<ChildMember>,
     ) -> Result<ChildResult, Unfinished> {
         let sending = child.send(order);
-        let listening = self.listen(reports);
+        let listening = self.listen(reports, members);
         // A child that does not read its order is found by its silence, and one that is gone by the end of its reports.
         let (_, heard) = tokio::join!(
             async {
@@ -213,7 +272,11 @@ impl Unit {
     }
 
     /// Reads reports until the result; `None` when they end before it.
-    async fn listen(&self, reports: &mut mpsc::Receiver<ChildReport>) -> Result<Option<ChildResult>, Unfinished> {
+    async fn listen(
+        &self,
+        reports: &mut mpsc::Receiver<ChildReport>,
+        members: mpsc::Sender<ChildMember>,
+    ) -> Result<Option<ChildResult>, Unfinished> {
         let patience = self.worker.config.no_progress_timeout;
         let (mut ticks, mut moved, mut heard) = (-1, Instant::now(), Instant::now());
         loop {
@@ -230,7 +293,12 @@ impl Unit {
                         }
                         self.card.report(progress.nodes);
                     }
-                    Some(Report::Beat(_) | Report::Member(_)) | None => {}
+                    Some(Report::Member(member)) => {
+                        // where uploads are slow the child waits, and that is no standstill of its own
+                        let _uploads_ended = beating(&self.card, members.send(member).boxed()).await;
+                        (moved, heard) = (Instant::now(), Instant::now());
+                    }
+                    Some(Report::Beat(_)) | None => {}
                 }
             }
             if moved.elapsed() > patience {
@@ -295,11 +363,7 @@ pub async fn beating<T>(card: &Card, future: impl Future<Output = T>) -> T {
 }
 
 /// Asks for the input's URL until the server answers.
-async fn input_url(rpc: Rpc, unit: UnitAttempt, patience: Duration) -> Result<Source, Failure> {
-    let request = GetInputUrlRequest {
-        unit: Some(unit),
-        side_input_id: String::new(),
-    };
+async fn input_url(rpc: Rpc, request: GetInputUrlRequest, patience: Duration) -> Result<Source, Failure> {
     let answer = rpc
         .call(patience, |mut client| {
             let request = request.clone();
@@ -335,6 +399,14 @@ fn disk_reason(error: &std::io::Error) -> ErrorReason {
 
 /// `input` with the suffix of the input's name, if that is a plain one.
 fn input_file(input_name: &str) -> PathBuf {
+    match input_suffix(input_name) {
+        Some(suffix) => format!("input.{suffix}").into(),
+        None => "input".into(),
+    }
+}
+
+/// The suffix of a key or URL, if it is a plain one.
+pub(super) fn input_suffix(input_name: &str) -> Option<String> {
     let path = match url::Url::parse(input_name) {
         Ok(url) if url.has_host() => url.path().to_owned(),
         _ => input_name.to_owned(),
@@ -342,11 +414,7 @@ fn input_file(input_name: &str) -> PathBuf {
     let name = path.rsplit('/').next().unwrap_or_default();
     let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix).unwrap_or_default();
     let is_plain = (1..=8).contains(&suffix.len()) && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_plain {
-        format!("input.{suffix}").into()
-    } else {
-        "input".into()
-    }
+    is_plain.then(|| suffix.to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Uploads finished files by presigned URLs: hashed first, in parts, each tried a few times. Nothing is published here.
 
+mod members;
+
 use std::{
     io::{self, Read, SeekFrom},
     path::{Path, PathBuf},
@@ -11,9 +13,12 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use mps_media::failure;
 use mps_proto::{
     v1::ErrorReason,
-    worker::v1::{CompletedOutput, CreateOutputUploadRequest, CreateOutputUploadResponse, Failure, GetPartUrlsRequest, UnitAttempt},
+    worker::v1::{
+        CompletedOutput, CreateOutputUploadRequest, CreateOutputUploadResponse, DeclareOutputsRequest, Failure, GetPartUrlsRequest,
+        PlanOutput, UnitAttempt,
+    },
 };
-use reqwest::header::{CONTENT_LENGTH, ETAG};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
@@ -109,6 +114,21 @@ impl Uploader {
         })
     }
 
+    /// Has rows made for the files of a series.
+    pub async fn declare(&self, unit: &UnitAttempt, node_key: &str, count: i32) -> Result<Vec<PlanOutput>, Failure> {
+        let request = DeclareOutputsRequest {
+            unit: Some(unit.clone()),
+            node_key: node_key.to_owned(),
+            count,
+        };
+        let answer = self.rpc.call(self.config.patience, |mut client| {
+            let request = request.clone();
+            async move { client.declare_outputs(request).await }
+        });
+        let answer = answer.await.map_err(|error| failure_of(&error, "the outputs of a series"))?;
+        Ok(answer.outputs)
+    }
+
     /// Uploads parts side by side; gives their ETags in order.
     async fn put_batch(&self, unit: &UnitAttempt, upload_id: &str, path: &Path, batch: &[Part]) -> Result<Vec<String>, Failure> {
         let urls = self.urls(unit, upload_id, batch).await?;
@@ -151,7 +171,7 @@ impl Uploader {
         let (mut tries, mut asked_again) = (0, false);
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.put(path, part, &url).await {
+            let error = match self.put(path, part, &url, None).await {
                 Ok(etag) => return Ok(etag),
                 Err(PartError::File(error)) => return Err(unreadable(error)),
                 Err(error) => error,
@@ -171,14 +191,14 @@ impl Uploader {
         }
     }
 
-    async fn put(&self, path: &Path, part: Part, url: &str) -> Result<String, PartError> {
+    async fn put(&self, path: &Path, part: Part, url: &str, content_type: Option<&str>) -> Result<String, PartError> {
         let _permit = self.permits.acquire().await.map_err(|error| PartError::Other(error.to_string()))?;
         let body = reqwest::Body::wrap_stream(read_part(path, part).await?);
-        let response = self
-            .http
-            .trusted()
-            .put(url)
-            .header(CONTENT_LENGTH, part.length)
+        let mut request = self.http.trusted().put(url).header(CONTENT_LENGTH, part.length);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        let response = request
             .body(body)
             .timeout(PART_PATIENCE + Duration::from_secs(part.length / SLOWEST))
             .send()
