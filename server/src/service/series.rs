@@ -12,9 +12,9 @@ use crate::{
     app::App,
     error::ApiError,
     store::{
-        leases::{Token, UnitRow},
+        leases::Token,
         outputs::{self, NewOutput, OutputRow, ReserveError},
-        sets, tasks,
+        sets,
     },
 };
 
@@ -31,19 +31,17 @@ pub async fn declare(app: &App, token: &Token, node_key: &str, count: i32) -> Re
         .as_ref()
         .ok_or_else(|| ApiError::invalid_field("node_key", "names a node without a series"))?;
     let keys = keys(series, count)?;
-    let Some(task) = tasks::get(&app.store, &unit.project, &unit.task_id).await? else {
-        return Err(UnitError::Fenced);
-    };
-    let place = task.task.output.unwrap_or_default();
-    let storage_id = mps_proto::name::parse(&place.storage, "storages").map_or(place.storage.as_str(), |(_, id)| id);
-    let bucket = app.storages.open(&unit.project, storage_id).await?;
-
     let txn = app.store.begin().await?;
     if !sets::is_leased(&app.store, &txn, token).await? {
         txn.rollback().await?;
         return Err(UnitError::Fenced);
     }
     let rows = outputs::reserved_of_node(&app.store, &txn, &unit.id, node_key).await?;
+    // the plan names the first file itself, and where it goes the others go
+    let Some(first) = rows.first() else {
+        txn.rollback().await?;
+        return Err(ApiError::wrong_state("the node has no output that is still to be made").into());
+    };
     let before: HashMap<&str, &OutputRow> = rows.iter().map(|row| (row.object_key.as_str(), row)).collect();
     let mut declared = Vec::with_capacity(keys.len());
     let mut new = Vec::new();
@@ -51,11 +49,7 @@ pub async fn declare(app: &App, token: &Token, node_key: &str, count: i32) -> Re
         let found = before.get(key.as_str());
         let id = found.map_or_else(mps_proto::name::new_id, |row| row.id.clone());
         if found.is_none() {
-            new.push(NewOutput {
-                storage_id: storage_id.to_owned(),
-                bucket_ref: bucket.bucket_ref().to_owned(),
-                ..new_output(&unit, node_key, &id, number, key, series)
-            });
+            new.push(new_output(first, &id, number, key, series));
         }
         declared.push(PlanOutput {
             output_id: id,
@@ -88,19 +82,19 @@ fn beyond(node: &PlanNode, rows: &[OutputRow], keys: &[String]) -> Vec<String> {
     beyond.map(|row| row.id.clone()).collect()
 }
 
-fn new_output(unit: &UnitRow, node_key: &str, id: &str, number: i32, key: &str, series: &PlanSeries) -> NewOutput {
+fn new_output(first: &OutputRow, id: &str, number: i32, key: &str, series: &PlanSeries) -> NewOutput {
     NewOutput {
         id: id.to_owned(),
-        task_id: unit.task_id.clone(),
-        run: unit.run,
-        node_key: node_key.to_owned(),
+        task_id: first.task_id.clone(),
+        run: first.run,
+        node_key: first.node_key.clone(),
         number,
-        project: unit.project.clone(),
-        storage_id: String::new(),
-        bucket_ref: String::new(),
+        project: first.project.clone(),
+        storage_id: first.storage_id.clone(),
+        bucket_ref: first.bucket_ref.clone(),
         object_key: key.to_owned(),
         content_type: series.content_type.clone(),
-        unit_id: unit.id.clone(),
+        unit_id: first.unit_id.clone(),
     }
 }
 

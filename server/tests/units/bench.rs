@@ -139,7 +139,7 @@ impl Bench {
             pool: "cpu".into(),
             slots: 4,
             capabilities: capabilities.iter().map(|&capability| capability.to_owned()).collect(),
-            plan_versions: vec![1],
+            plan_versions: vec![mps_proto::PLAN_VERSION],
             version: "test".into(),
             draining: false,
             drain_reason: String::new(),
@@ -319,7 +319,7 @@ impl Bench {
         request
     }
 
-    async fn upload_file(&self, token: &Token, output_id: &str) -> CompletedOutput {
+    pub async fn upload_file(&self, token: &Token, output_id: &str) -> CompletedOutput {
         let body = format!("made by {}/{}", token.unit_id, token.attempt).into_bytes();
         let sha256 = hex::encode(Sha256::digest(&body));
         let size_bytes = body.len() as i64;

@@ -4,6 +4,9 @@ mod bench;
 mod commits;
 mod failures;
 mod leases;
+mod series;
+mod set_ends;
+mod sets;
 
 /// Each behaviour on both databases.
 #[macro_export]
