@@ -6,11 +6,13 @@ mod gif;
 mod histogram;
 mod palette;
 mod spool;
+mod webp;
 
 pub use self::gif::{GifOptions, write_gif};
 pub use histogram::Histogram;
 pub use palette::Palette;
 pub use spool::{Spool, SpooledFrames};
+pub use webp::{WebpOptions, write_webp};
 
 /// Bytes of a pixel.
 pub const PIXEL: usize = 3;

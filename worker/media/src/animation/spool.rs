@@ -22,10 +22,6 @@ impl Spool {
         }
     }
 
-    pub fn frames(&self) -> usize {
-        self.frames
-    }
-
     /// Adds a frame.
     pub fn push(&mut self, frame: &[u8]) -> io::Result<()> {
         if frame.len() != self.frame_bytes {

@@ -1,6 +1,7 @@
 //! The check of each output before it is handed over: demuxed whole, decoded at its start, its end and sampled groups of pictures.
 
 mod decode;
+mod whole;
 
 use std::{
     path::Path,
@@ -17,6 +18,8 @@ use crate::{
     damage, failure, mp3, probe,
     walk::{Track, Until, Walk, walk},
 };
+
+pub use whole::check_series;
 
 /// What an output must be.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +42,8 @@ pub struct Expectation {
     pub copied: bool,
 }
 
+/// How long one picture may take to be checked.
+const CHECK_DEADLINE_OF_PICTURE: Duration = Duration::from_secs(60);
 /// Packets that the sound of an MP3 is padded with, by encoder and decoder.
 const MP3_PADDING_PACKETS: u32 = 3;
 /// Files up to this are decoded whole.
@@ -53,13 +58,15 @@ const THREE_MORE_FROM: Duration = Duration::from_secs(600);
 
 /// Checks a file and says what it contains. The failure has reason OUTPUT_CHECK_FAILED.
 pub fn check_output(path: &Path, expected: &Expectation, deadline: Duration) -> Result<MediaInfo, Failure> {
-    check(path, expected, Instant::now() + deadline).map_err(|problem| {
-        failure::node(
-            ErrorReason::OutputCheckFailed,
-            format!("the output did not pass its check: {problem}"),
-            "the node is tried again; if it fails again, report it with the input",
-        )
-    })
+    check(path, expected, Instant::now() + deadline).map_err(|problem| refused(&problem))
+}
+
+fn refused(problem: &str) -> Failure {
+    failure::node(
+        ErrorReason::OutputCheckFailed,
+        format!("the output did not pass its check: {problem}"),
+        "the node is tried again; if it fails again, report it with the input",
+    )
 }
 
 fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo, String> {

@@ -1,9 +1,16 @@
 //! The kinds of nodes: each a file here that resolves a node's settings against the input, builds its branches and checks its files.
 //! A new kind is such a file and its line in `resolve_node`; nothing else in this crate matches on kinds.
 
+mod animated_image;
+mod cover;
+mod cover_score;
+mod image_sprite;
+mod sample_snapshot;
+mod sampling;
 mod snapshot;
 mod style;
 mod transcode;
+mod vtt;
 
 use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc, time::Duration};
 
@@ -181,6 +188,10 @@ fn resolve_node(node: &PlanNode, context: &Context) -> Resolved {
     match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
         Some(Settings::Transcode(settings)) => transcode::resolve(node, settings, context),
         Some(Settings::Snapshot(settings)) => snapshot::resolve(node, settings, context),
+        Some(Settings::SampleSnapshot(settings)) => sample_snapshot::resolve(node, settings, context),
+        Some(Settings::ImageSprite(settings)) => image_sprite::resolve(node, settings, context),
+        Some(Settings::Cover(settings)) => cover::resolve(node, settings, context),
+        Some(Settings::AnimatedImage(settings)) => animated_image::resolve(node, settings, context),
         _ => Err(unsupported("the node has settings that this worker does not know")),
     }
 }

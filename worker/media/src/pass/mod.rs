@@ -12,6 +12,7 @@ pub mod pick;
 pub mod picture;
 pub mod pictures;
 mod seek;
+pub mod sheets;
 mod source;
 pub mod video;
 

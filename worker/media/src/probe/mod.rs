@@ -27,6 +27,8 @@ use crate::{
     walk::{Until, Walk, walk},
 };
 
+pub use picture::size as picture_size;
+
 /// What the pass must know of its input beyond `MediaInfo`.
 #[derive(Debug, Clone, Default)]
 pub struct InputFacts {
