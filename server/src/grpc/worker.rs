@@ -172,7 +172,9 @@ impl WorkerService for WorkerApi {
         let request = request.into_inner();
         let token = token(request.unit)?;
         let upload = uploads::create(&self.0, &token, &request.output_id, request.size_bytes, &request.sha256).await?;
+        let url = uploads::only_part_url(&self.0, &upload).await?;
         Ok(Response::new(api::CreateOutputUploadResponse {
+            url,
             upload_id: upload.id,
             part_size_bytes: upload.part_size,
             part_count: upload.part_count,

@@ -37,10 +37,8 @@ pub fn mpd(presentation: &Presentation, key: &str) -> String {
         span(segment)
     );
     text.push_str("  <Period id=\"0\" start=\"PT0S\">\n");
-    let mut id = 0;
-    for tracks in adaptation_sets(presentation) {
+    for (id, tracks) in adaptation_sets(presentation).into_iter().enumerate() {
         write_set(&mut text, presentation, &tracks, id, key);
-        id += 1;
     }
     text.push_str("  </Period>\n</MPD>\n");
     text

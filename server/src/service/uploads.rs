@@ -82,10 +82,8 @@ pub async fn create(app: &App, token: &Token, output_id: &str, size_bytes: i64, 
     let unit = fence::leased(&app.store, token).await?;
     let target = uploads::target(&app.store, &unit.id, output_id).await?;
     let target = target.ok_or_else(|| ApiError::invalid_field("output_id", "names no output that this unit is to make"))?;
-    let before = uploads::of_attempt(&app.store, token).await?;
-    let same = |upload: &UploadRow| {
-        upload.output_id == output_id && upload.is(UploadState::Open) && upload.size_bytes == size_bytes && upload.sha256 == sha256
-    };
+    let before = uploads::of_output(&app.store, token, output_id).await?;
+    let same = |upload: &UploadRow| upload.is(UploadState::Open) && upload.size_bytes == size_bytes && upload.sha256 == sha256;
     if let Some(open) = before.into_iter().find(same) {
         return Ok(open);
     }
@@ -154,6 +152,16 @@ async fn open(app: &App, mut upload: UploadRow, target: &Target) -> Result<Uploa
     upload.state = UploadState::Open as i32;
     upload.provider_id = Some(provider_id);
     Ok(upload)
+}
+
+/// The URL of the only part of an upload, so that small files cost one question less; empty where there are more parts.
+pub async fn only_part_url(app: &App, upload: &UploadRow) -> Result<String, UnitError> {
+    let (1, Some(provider_id)) = (upload.part_count, &upload.provider_id) else {
+        return Ok(String::new());
+    };
+    let bucket = app.storages.open(&upload.project, &upload.storage_id).await?;
+    let url = bucket.presign_part(&upload.object_key, provider_id, 1, Audience::Worker, URL_TTL);
+    Ok(url.await?)
 }
 
 /// URLs of parts, and when they end (ms since 1970).

@@ -126,6 +126,12 @@ pub async fn get(store: &Store, id: &str) -> Result<Option<UploadRow>, DbErr> {
     Ok(rows.pop())
 }
 
+/// Uploads that an attempt began for an output.
+pub async fn of_output(store: &Store, token: &Token, output_id: &str) -> Result<Vec<UploadRow>, DbErr> {
+    let values = vec![output_id.into(), token.unit_id.as_str().into(), token.attempt.into()];
+    select(store, "output_id = $1 AND unit_id = $2 AND attempt = $3", values).await
+}
+
 /// Every upload of an attempt.
 pub async fn of_attempt(store: &Store, token: &Token) -> Result<Vec<UploadRow>, DbErr> {
     let values = vec![token.unit_id.as_str().into(), token.attempt.into()];

@@ -40,7 +40,7 @@ struct Worker {
     rpc: Rpc,
     scratch: Scratch,
     fetcher: Fetcher,
-    uploader: Uploader,
+    uploader: Arc<Uploader>,
     spawner: Spawner,
 }
 
@@ -77,7 +77,7 @@ impl Worker {
                 http: http.clone(),
                 config: config.fetch.clone(),
             },
-            uploader: Uploader::new(rpc.clone(), http, config.upload.clone()),
+            uploader: Arc::new(Uploader::new(rpc.clone(), http, config.upload.clone())),
             spawner: Spawner::start()?,
             rpc,
             scratch,

@@ -19,7 +19,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Worker, scratch::file_within};
+use super::scratch::file_within;
+use crate::upload::Uploader;
 
 /// Members that wait; beyond, the child waits.
 pub const WAITING: usize = 32;
@@ -52,7 +53,7 @@ struct Uploaded {
 
 /// Takes members to the server until there are no more.
 pub struct SetUploads {
-    pub worker: Arc<Worker>,
+    pub uploader: Arc<Uploader>,
     pub unit: UnitAttempt,
     /// Where the child writes.
     pub folder: PathBuf,
@@ -103,11 +104,11 @@ impl SetUploads {
     }
 
     async fn tell_tracks(&self, report: &ChildMember) {
-        if !report.tracks.is_empty() && !self.has_failed(&report.set_id) {
-            let uploader = &self.worker.uploader;
-            if let Err(failure) = uploader.commit_members(&self.unit, &report.set_id, &report.tracks, &[]).await {
-                self.fail(&report.set_id, failure);
-            }
+        if report.tracks.is_empty() || self.has_failed(&report.set_id) {
+            return;
+        }
+        if let Err(failure) = self.uploader.commit_members(&self.unit, &report.set_id, &report.tracks, &[]).await {
+            self.fail(&report.set_id, failure);
         }
     }
 
@@ -125,7 +126,7 @@ impl SetUploads {
             remove(&path).await;
             return None;
         }
-        match self.worker.uploader.upload_member(&self.unit, &report.set_id, &member, &path).await {
+        match self.uploader.upload_member(&self.unit, &report.set_id, &member, &path).await {
             Ok(()) => Some(Uploaded {
                 set_id: report.set_id,
                 member,
@@ -163,7 +164,7 @@ impl SetUploads {
             let mut members: Vec<SetMember> = uploaded.iter().map(|uploaded| uploaded.member.clone()).collect();
             members.sort_by_key(|member| (member.track, member.index));
             if !self.has_failed(&set_id) {
-                let committed = self.worker.uploader.commit_members(&self.unit, &set_id, &[], &members).await;
+                let committed = self.uploader.commit_members(&self.unit, &set_id, &[], &members).await;
                 if let Err(failure) = committed {
                     self.fail(&set_id, failure);
                 }

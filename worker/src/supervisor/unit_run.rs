@@ -199,7 +199,7 @@ impl Unit {
     ) -> (Result<ChildResult, Unfinished>, FailedSets) {
         let (members, waiting) = mpsc::channel(sets::WAITING);
         let uploads = SetUploads {
-            worker: self.worker.clone(),
+            uploader: self.worker.uploader.clone(),
             unit: self.card.token.clone(),
             folder: folder.outputs(),
             failed: Mutex::default(),

@@ -102,8 +102,16 @@ impl Uploader {
             .map_err(|error| failure_of(&error, "the upload of an output"))?;
         let parts = parts(&upload, size_bytes)?;
         let mut part_etags = Vec::with_capacity(parts.len());
-        for batch in parts.chunks(URLS_AT_ONCE) {
-            part_etags.extend(self.put_batch(unit, &upload.upload_id, path, batch).await?);
+        match parts.as_slice() {
+            [only] if !upload.url.is_empty() => {
+                let taken = self.put_until_taken(unit, &upload.upload_id, path, *only, upload.url.clone()).await;
+                part_etags.push(taken?);
+            }
+            _ => {
+                for batch in parts.chunks(URLS_AT_ONCE) {
+                    part_etags.extend(self.put_batch(unit, &upload.upload_id, path, batch).await?);
+                }
+            }
         }
         Ok(CompletedOutput {
             output_id: output_id.to_owned(),
@@ -313,6 +321,7 @@ mod tests {
             upload_id: "u".into(),
             part_size_bytes,
             part_count,
+            url: String::new(),
         };
         Ok(parts(&upload, size)?.iter().map(|part| (part.offset, part.length)).collect())
     }

@@ -152,8 +152,8 @@ fn template(set: &SetRow, track: i32, segments: &[&&MemberRow]) -> Option<String
     let first = segments.first()?;
     let (_, suffix) = first.object_key.rsplit_once('.')?;
     let pattern = names::member_pattern(&set.plan, track, first.attempt, suffix)?;
-    let fits = |member: &&&MemberRow| pattern.replace(playlist::NUMBER, &member.number.to_string()) == member.object_key;
-    segments.iter().all(|member| fits(&member)).then_some(pattern)
+    let fits = |member: &&MemberRow| pattern.replace(playlist::NUMBER, &member.number.to_string()) == member.object_key;
+    segments.iter().all(|member| fits(member)).then_some(pattern)
 }
 
 fn key_of<'a>(rows: &'a [OutputRow], manifest: &PlanOutput) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! Tables of sets: the set, its tracks, and every member that a URL was ever given for.
+//! Tables of sets: the set, its tracks, and every member that a URL was ever given for. Series ask for one output's upload among thousands.
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
@@ -34,5 +34,6 @@ CREATE TABLE set_members (
     i_frame_offset BIGINT NOT NULL, i_frame_bytes BIGINT NOT NULL, state INTEGER NOT NULL, create_ms BIGINT NOT NULL,
     PRIMARY KEY (set_id, track, number, attempt));
 CREATE UNIQUE INDEX set_members_committed ON set_members (set_id, track, number) WHERE state = 1;
+CREATE INDEX uploads_output ON uploads (output_id);
 CREATE INDEX set_members_pending ON set_members (create_ms) WHERE state IN (0, 2)
 ";
