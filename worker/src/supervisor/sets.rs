@@ -184,24 +184,4 @@ async fn remove(path: &std::path::Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use mps_proto::worker::v1::TrackProgress;
-
-    use super::*;
-
-    #[test]
-    fn child_is_told_how_far_each_track_is() {
-        let track = |segments, init: &str| TrackProgress {
-            segments,
-            init_sha256: init.into(),
-            ..TrackProgress::default()
-        };
-        let progress = SetProgress {
-            set_id: "s".into(),
-            tracks: vec![track(3, "ab"), track(2, "")],
-        };
-        let resumes = resumes(&[progress]);
-        assert_eq!(resumes[0].segments, [3, 2]);
-        assert_eq!(resumes[0].init_sha256, ["ab", ""]);
-    }
-}
+mod tests;
