@@ -134,7 +134,7 @@ impl Job for Sprite {
     }
 
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
-        let chain = self.look.elements(graph.pipeline, &format!("n{node}-picture"))?;
+        let chain = pictures::shaped(&self.look, graph.pipeline, &format!("n{node}-picture"))?;
         let layout = Layout {
             stem: graph.order.folder.join(&self.layout.stem),
             ..self.layout.clone()

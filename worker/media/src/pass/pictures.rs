@@ -34,10 +34,22 @@ pub struct PictureStyle {
 impl PictureStyle {
     /// Shaping and encoding, to be linked in order; names begin with `prefix`.
     pub fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
-        let mut chain = self.look.elements(pipeline, prefix)?;
+        let mut chain = shaped(&self.look, pipeline, prefix)?;
         chain.extend(encoder(pipeline, prefix, self.format, self.quality)?);
         Ok(chain)
     }
+}
+
+/// The chain of a look. Pictures shrink a lot: every pixel of the input counts, where two taps would leave most of them out.
+pub fn shaped(look: &Look, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+    let chain = look.elements(pipeline, prefix)?;
+    let scaler = format!("{prefix}-scale");
+    if let Some(scaler) = chain.iter().find(|element| element.name() == scaler && !look.lanczos) {
+        scaler.set_property_from_str("method", "bilinear2");
+        scaler.set_property_from_str("chroma-mode", "none");
+        scaler.set_property_from_str("dither", "none");
+    }
+    Ok(chain)
 }
 
 /// A picture that has come through its branch.
