@@ -1,6 +1,6 @@
 //! What all kinds of pictures have in common: which stream they show, and how it is shaped.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mps_proto::{
     v1::{ErrorReason, MediaStream, SnapshotSettings},
@@ -10,9 +10,9 @@ use mps_proto::{
 use super::Context;
 use crate::{
     check::Expectation,
-    failure,
+    failure, overlay,
     pass::{
-        picture::{Colour, Hdr, Look, Step},
+        picture::{Colour, Hdr, Look},
         pictures::PictureStyle,
     },
     probe::InputFacts,
@@ -54,20 +54,12 @@ pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStrea
     let geometry = Geometry::resolve(frame, width, height, settings.fit(), false, 1);
     let mut look = look(stream, geometry);
     look.fill = settings.pad_fill();
-    look.after = marks(node, geometry, context)?;
+    look.after = overlay::watermarks(&node.watermarks, context, (geometry.width, geometry.height), None)?;
     Ok(PictureStyle {
         format: settings.format(),
         quality: settings.quality.unwrap_or(DEFAULT_QUALITY),
         look,
     })
-}
-
-/// The node's watermarks.
-fn marks(node: &PlanNode, _geometry: Geometry, _context: &Context) -> Result<Vec<Arc<dyn Step>>, Failure> {
-    if node.watermarks.is_empty() {
-        return Ok(Vec::new());
-    }
-    Err(rules::unsupported("this worker draws no marks on pictures"))
 }
 
 /// What a written picture must be.

@@ -1,0 +1,78 @@
+//! Subtitles: drawn into the picture, or as tracks of their own.
+
+mod ass;
+mod burn;
+mod cues;
+mod feed;
+pub mod soft;
+
+use std::sync::Arc;
+
+use mps_proto::{
+    v1::subtitle::Mode,
+    worker::v1::{Failure, PlanSubtitle},
+};
+
+pub use cues::{Cue, as_webvtt};
+
+use crate::{
+    nodes::Context,
+    overlay::{self, Layer, Overlay},
+    pass::picture::Step,
+    rules::{Clip, unsupported},
+};
+
+/// The subtitles of a node that are drawn into pictures of a size.
+pub fn burnt(subtitles: &[PlanSubtitle], context: &Context, size: (i32, i32), clip: Clip) -> Result<Vec<Arc<dyn Step>>, Failure> {
+    let mut steps: Vec<Arc<dyn Step>> = Vec::new();
+    for planned in subtitles {
+        let Some(subtitle) = planned.subtitle.as_ref().filter(|subtitle| subtitle.mode() == Mode::BurnIn) else {
+            continue;
+        };
+        let text = cues::decoded(overlay::side_input(&planned.side_input_id, context)?)?;
+        if cues::is_ass(&text) {
+            steps.push(Arc::new(ass::Script::parse(&text, clip)?));
+            continue;
+        }
+        let cues = cues::within(&cues::parse(&text)?, clip);
+        let layer: Arc<dyn Layer> = Arc::new(burn::BurntCues::new(subtitle, cues, size)?);
+        steps.push(Arc::new(Overlay { layers: vec![layer] }));
+    }
+    Ok(steps)
+}
+
+/// A track of subtitles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    pub language: String,
+    pub title: String,
+    pub is_default: bool,
+    /// From the beginning of the output.
+    pub cues: Vec<Cue>,
+}
+
+/// The subtitles of a node that become tracks, in their order.
+pub fn tracks(subtitles: &[PlanSubtitle], context: &Context, clip: Clip) -> Result<Vec<Track>, Failure> {
+    let mut tracks = Vec::new();
+    for planned in subtitles {
+        let Some(subtitle) = planned.subtitle.as_ref().filter(|subtitle| subtitle.mode() != Mode::BurnIn) else {
+            continue;
+        };
+        let text = cues::decoded(overlay::side_input(&planned.side_input_id, context)?)?;
+        if cues::is_ass(&text) {
+            return Err(unsupported("ASS can only be burnt in: a track of its own takes SubRip or WebVTT"));
+        }
+        let title = if subtitle.display_name.is_empty() {
+            &subtitle.language
+        } else {
+            &subtitle.display_name
+        };
+        tracks.push(Track {
+            language: subtitle.language.clone(),
+            title: title.clone(),
+            is_default: subtitle.is_default,
+            cues: cues::within(&cues::parse(&text)?, clip),
+        });
+    }
+    Ok(tracks)
+}
