@@ -8,7 +8,7 @@ use super::{Store, leases::Token, rows};
 use crate::service::states::SetState;
 
 const COLUMNS: &str = "id, task_id, run, node_key, project_id, storage_id, plan, target_ms, state, version, written_version, written_ms, \
-    start_ms, playable_ms, tries";
+    start_ms, playable_ms, tries, whole";
 
 /// A set.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct SetRow {
     pub playable_ms: Option<i64>,
     /// Tries of removing or closing that failed.
     pub tries: i32,
+    /// Every member is committed: playlists say that nothing more comes.
+    pub whole: bool,
 }
 
 impl SetRow {
@@ -56,6 +58,7 @@ impl SetRow {
             start_ms: row.try_get("", "start_ms")?,
             playable_ms: row.try_get("", "playable_ms")?,
             tries: row.try_get("", "tries")?,
+            whole: row.try_get::<i32>("", "whole")? != 0,
         })
     }
 }
@@ -78,8 +81,8 @@ pub async fn is_leased(store: &Store, txn: &DatabaseTransaction, token: &Token) 
 
 /// Makes the row of a set unless it stands; the place is that of its first manifest.
 pub async fn begin(store: &Store, txn: &DatabaseTransaction, unit_id: &str, plan: &PlanSet, target_ms: i64) -> Result<(), DbErr> {
-    let text = "INSERT INTO sets (id, task_id, run, node_key, project_id, storage_id, plan, target_ms, state, keep_partial, version, \
-        written_version, written_ms, due_ms, tries, create_ms) SELECT id, task_id, run, node_key, project_id, storage_id, $3, $4, 1, $5, \
+    let text = "INSERT INTO sets (id, task_id, run, node_key, project_id, storage_id, plan, target_ms, state, keep_partial, whole, version, \
+        written_version, written_ms, due_ms, tries, create_ms) SELECT id, task_id, run, node_key, project_id, storage_id, $3, $4, 1, $5, 0, \
         0, 0, 0, 0, 0, {now} FROM outputs WHERE id = $1 AND unit_id = $2 AND state = 0 ON CONFLICT (id) DO NOTHING";
     let values = [
         plan.set_id.as_str().into(),
@@ -129,6 +132,32 @@ pub async fn postpone(store: &Store, id: &str, delay_ms: i64) -> Result<(), DbEr
     let text = "UPDATE sets SET tries = tries + 1, due_ms = {now} + $2 WHERE id = $1";
     store.writer().execute_raw(store.sql(text, [id.into(), delay_ms.into()])).await?;
     Ok(())
+}
+
+/// Notes that nothing more comes. Its version moves, so that whoever writes playlists of before writes them again.
+pub async fn note_whole(store: &Store, id: &str) -> Result<(), DbErr> {
+    let text = "UPDATE sets SET whole = 1, version = version + 1 WHERE id = $1 AND whole = 0 AND state IN (1, 6)";
+    store.writer().execute_raw(store.sql(text, [id.into()])).await?;
+    Ok(())
+}
+
+/// A playlist was written while, or after, the set was removed: it is to be removed once more.
+pub async fn remove_again(store: &Store, id: &str) -> Result<(), DbErr> {
+    let text = "UPDATE sets SET state = 5, version = version + 1, due_ms = 0 WHERE id = $1 AND state IN (4, 5)";
+    store.writer().execute_raw(store.sql(text, [id.into()])).await?;
+    Ok(())
+}
+
+/// Ends a set, unless somebody wrote to it meanwhile.
+pub async fn settle(store: &Store, txn: &DatabaseTransaction, set: &SetRow, to: SetState) -> Result<bool, DbErr> {
+    let text = "UPDATE sets SET state = $3, due_ms = 0, tries = 0 WHERE id = $1 AND state = $2 AND version = $4";
+    let values = [
+        set.id.as_str().into(),
+        (set.state as i32).into(),
+        (to as i32).into(),
+        set.version.into(),
+    ];
+    Ok(txn.execute_raw(store.sql(text, values)).await?.rows_affected() > 0)
 }
 
 /// Moves a set on. `false`: it is not in the state.

@@ -1,11 +1,11 @@
-//! Series: rows for files whose number follows from the input.
+//! Series: rows for files whose number follows from the input. Side inputs: what units read beside it.
 
 use mps_proto::{
     v1::ErrorReason,
     worker::v1::{CommitState, PlanSeries},
 };
 use mps_server::{
-    service::{fence::UnitError, series},
+    service::{fence::UnitError, series, uploads},
     store::leases::Token,
 };
 use prost::Message;
@@ -17,6 +17,7 @@ crate::on_both!(
     later_attempt_with_fewer_files_drops_the_rest,
     key_of_another_open_task_is_refused,
     ten_thousand_files_are_declared,
+    side_inputs_are_handed_out_like_the_input,
 );
 
 /// A leased task whose node makes a series.
@@ -101,4 +102,40 @@ async fn ten_thousand_files_are_declared(bench: Bench) {
     let ids = declare(&bench, &token, 10_000).await.unwrap();
     assert_eq!(ids.len(), 10_000);
     assert_eq!(declare(&bench, &token, 10_000).await.unwrap(), ids);
+}
+
+async fn side_inputs_are_handed_out_like_the_input(bench: Bench) {
+    use mps_proto::{v1, worker::v1::SideInput};
+    bench.join("w1", &[]).await;
+    let task = bench.task(TaskSpec::default()).await;
+    let mut plan = bench.unit(&task.unit_id).await.plan;
+    let side = |id: &str, source| SideInput {
+        id: id.into(),
+        source: Some(v1::TaskInput { source: Some(source) }),
+        max_bytes: 100,
+    };
+    let object = v1::StorageObject {
+        storage: "projects/p1/storages/local".into(),
+        key: "logo.png".into(),
+    };
+    plan.side_inputs = vec![
+        side("s0", v1::task_input::Source::Object(object)),
+        side("s1", v1::task_input::Source::Url("http://10.0.0.1/words.vtt".into())),
+    ];
+    let text = "UPDATE units SET plan = $2 WHERE id = $1";
+    bench
+        .execute(text, vec![task.unit_id.as_str().into(), plan.encode_to_vec().into()])
+        .await;
+    let (token, _) = bench.leased("w1").await;
+    let bucket = bench.app.storages.open("p1", "local").await.unwrap();
+    bucket.put("logo.png", "image/png", b"logo".to_vec()).await.unwrap();
+    let input = uploads::input_url(&bench.app, &token, "s0").await.unwrap();
+    assert!(!input.untrusted);
+    assert_eq!(reqwest::get(&input.url).await.unwrap().bytes().await.unwrap().as_ref(), b"logo");
+    let input = uploads::input_url(&bench.app, &token, "s1").await.unwrap();
+    assert!(input.untrusted && input.url == "http://10.0.0.1/words.vtt");
+    assert!(uploads::input_url(&bench.app, &token, "s2").await.is_err());
+    bench.expire(&token).await;
+    bench.reap().await;
+    assert!(matches!(uploads::input_url(&bench.app, &token, "s0").await, Err(UnitError::Fenced)));
 }

@@ -4,7 +4,10 @@ use mps_proto::{
     v1::{DeleteTaskRequest, ErrorReason, SetState, TaskState},
     worker::v1::{CommitState, FailureKind},
 };
-use mps_server::service::{delete, sets};
+use mps_server::{
+    service::{delete, sets},
+    store::sets as store,
+};
 
 use crate::{
     bench::{Bench, PROJECT, TestTask},
@@ -21,6 +24,8 @@ crate::on_both!(
     deleting_a_task_deletes_members,
     deleting_a_task_without_outputs_keeps_objects,
     next_run_replaces_the_set,
+    playlist_written_after_the_removal_is_removed_too,
+    playlist_written_after_the_end_has_the_end,
 );
 
 async fn fail(bench: &Bench, token: &mps_server::store::leases::Token, kind: FailureKind) {
@@ -156,4 +161,31 @@ async fn next_run_replaces_the_set(bench: Bench) {
     second.grow(&bench, &token, 1..2).await;
     assert_eq!(bench.complete(&token, second.list(&token)).await, CommitState::Published);
     assert_eq!(bench.state(&second.task).await, TaskState::Succeeded);
+}
+
+async fn playlist_written_after_the_removal_is_removed_too(bench: Bench) {
+    let (film, token, _) = begun(&bench, false).await;
+    film.grow(&bench, &token, -1..1).await;
+    fail(&bench, &token, FailureKind::Data).await;
+    sets::run_due(&bench.app).await.unwrap();
+    // a server that was slow to write notices it afterwards
+    store::remove_again(&bench.app.store, &film.set_id).await.unwrap();
+    let bucket = bench.app.storages.open(PROJECT, "local").await.unwrap();
+    let mark = format!("{0}/0/{0}", film.set_id);
+    let metadata = std::collections::HashMap::from([("mps-upload".to_owned(), mark)]);
+    let key = format!("out/{}/film.m3u8", film.task.id);
+    bucket.put_changing(&key, "text/plain", metadata, b"late".to_vec()).await.unwrap();
+    sets::run_due(&bench.app).await.unwrap();
+    assert_eq!(film.objects(&bench).await, Vec::<String>::new());
+}
+
+async fn playlist_written_after_the_end_has_the_end(bench: Bench) {
+    let (film, token, _) = begun(&bench, false).await;
+    film.grow(&bench, &token, -1..2).await;
+    store::note_whole(&bench.app.store, &film.set_id).await.unwrap();
+    // a late call of the worker that has the members written
+    let (late, end) = tokio::join!(sets::when_due(&bench.app, &film.set_id), sets::finish(&bench.app, &film.set_id));
+    late.unwrap();
+    end.unwrap();
+    assert!(film.text(&bench, "film_0.m3u8").await.unwrap().ends_with("#EXT-X-ENDLIST\n"));
 }

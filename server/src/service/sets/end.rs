@@ -65,12 +65,16 @@ pub async fn run_due(app: &App) -> Result<(), UnitError> {
 /// The last playlists, then the state.
 async fn close(app: &App, set: &SetRow) -> Result<(), UnitError> {
     let mut finished = write::finish(app, &set.id).await?;
+    // the last writing moved the version
+    let Some(set) = sets::get(&app.store, &set.id).await? else {
+        return Ok(());
+    };
     for output in &mut finished.outputs {
         if let Some(info) = &mut output.set {
             info.state = v1::SetState::Closed as i32;
         }
     }
-    settle(app, set, SetState::Closed, finished.outputs).await
+    settle(app, &set, SetState::Closed, finished.outputs).await
 }
 
 /// Deletes a set's objects, manifests first. Gives the keys of manifests that were its own.
@@ -151,7 +155,7 @@ async fn is_own(bucket: &Bucket, set: &SetRow, row: &OutputRow) -> Result<bool, 
 async fn settle(app: &App, set: &SetRow, to: SetState, closed: Vec<v1::Output>) -> Result<(), UnitError> {
     let txn = app.store.begin().await?;
     let task = tasks::lock(&app.store, &txn, &set.task_id).await?;
-    if !sets::advance(&app.store, &txn, &set.id, set.state, to).await? {
+    if !sets::settle(&app.store, &txn, set, to).await? {
         txn.rollback().await?;
         return Ok(());
     }

@@ -49,27 +49,36 @@ pub async fn when_due(app: &App, set_id: &str) -> Result<(), UnitError> {
     if set.written_version >= set.version || is_recent {
         return Ok(());
     }
-    write(app, set_id, false).await?;
+    write(app, set_id).await?;
     Ok(())
 }
 
 /// Writes the last playlists of a set: nothing more comes.
 pub async fn finish(app: &App, set_id: &str) -> Result<Finished, UnitError> {
-    write(app, set_id, true).await
+    sets::note_whole(&app.store, set_id).await?;
+    write(app, set_id).await
 }
 
-async fn write(app: &App, set_id: &str, complete: bool) -> Result<Finished, UnitError> {
+async fn write(app: &App, set_id: &str) -> Result<Finished, UnitError> {
     let mut finished = Finished::default();
-    let mut again = complete;
+    let mut again = false;
     for _ in 0..MOST_REPEATS {
         let Some(set) = sets::get(&app.store, set_id).await? else {
             return Ok(finished);
         };
-        let loaded = load(app, &set, complete).await?;
+        if is_gone(&set) {
+            return Ok(finished);
+        }
+        let loaded = load(app, &set).await?;
+        let complete = loaded.presentation.complete;
         if loaded.presentation.is_playable() || complete {
-            finished = put_all(app, &loaded, again).await?;
+            finished = put_all(app, &loaded, again || complete).await?;
         }
         let now = sets::note_written(&app.store, set_id, set.version).await?;
+        if now.as_ref().is_none_or(is_gone) {
+            sets::remove_again(&app.store, set_id).await?;
+            return Ok(finished);
+        }
         if set.playable_ms.is_none() && !complete && loaded.presentation.is_playable() {
             note_playable(app, &loaded, &finished).await?;
         }
@@ -79,6 +88,10 @@ async fn write(app: &App, set_id: &str, complete: bool) -> Result<Finished, Unit
         again = true;
     }
     Ok(finished)
+}
+
+fn is_gone(set: &SetRow) -> bool {
+    matches!(set.state, SetState::Removing | SetState::Removed)
 }
 
 /// A set with everything that its playlists tell.
@@ -91,7 +104,8 @@ struct Loaded {
     member_bytes: i64,
 }
 
-async fn load(app: &App, set: &SetRow, complete: bool) -> Result<Loaded, UnitError> {
+async fn load(app: &App, set: &SetRow) -> Result<Loaded, UnitError> {
+    let complete = set.whole || set.state != SetState::Publishing;
     let tracks = sets::tracks(&app.store, app.store.reader(), &set.id).await?;
     let members = members::committed(&app.store, &set.id).await?;
     let rows = outputs::of_node(&app.store, app.store.reader(), &set.task_id, set.run, &set.node_key).await?;

@@ -21,7 +21,7 @@ impl MigrationTrait for Sets {
 const SETS: &str = "
 CREATE TABLE sets (
     id TEXT PRIMARY KEY, task_id TEXT NOT NULL, run INTEGER NOT NULL, node_key TEXT NOT NULL, project_id TEXT NOT NULL,
-    storage_id TEXT NOT NULL, plan {blob} NOT NULL, target_ms BIGINT NOT NULL, state INTEGER NOT NULL, keep_partial INTEGER NOT NULL,
+    storage_id TEXT NOT NULL, plan {blob} NOT NULL, target_ms BIGINT NOT NULL, state INTEGER NOT NULL, keep_partial INTEGER NOT NULL, whole INTEGER NOT NULL,
     version BIGINT NOT NULL, written_version BIGINT NOT NULL, written_ms BIGINT NOT NULL, start_ms BIGINT, playable_ms BIGINT,
     due_ms BIGINT NOT NULL, tries INTEGER NOT NULL, create_ms BIGINT NOT NULL);
 CREATE INDEX sets_task ON sets (task_id, run, node_key);

@@ -16,12 +16,14 @@ use tonic::{Request, Response, Status};
 use super::*;
 use crate::{fetch::Http, rpc::Rpc};
 
+/// Set, number of tracks, (track, index) of members.
+type Commit = (String, usize, Vec<(i32, i32)>);
+
 /// What the server saw, and how it answers.
 #[derive(Default)]
 struct Script {
     storage: String,
-    /// Commits: set, tracks, (track, index) of members.
-    commits: Mutex<Vec<(String, usize, Vec<(i32, i32)>)>>,
+    commits: Mutex<Vec<Commit>>,
     puts: AtomicUsize,
     /// Answers to PUTs before they succeed.
     refusals: AtomicUsize,
