@@ -3,6 +3,7 @@
 mod denoise;
 mod filter;
 mod picture;
+pub mod sound;
 mod tone;
 
 pub use picture::PictureEnhancement;
