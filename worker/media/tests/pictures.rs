@@ -379,3 +379,57 @@ fn what_is_too_much_is_refused_with_a_reason() {
         assert_eq!(failure.kind, mps_proto::worker::v1::FailureKind::Data as i32, "{failure:?}");
     }
 }
+
+/// CPU seconds of this process and of its children.
+fn cpu_seconds() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    // Clock ticks; Linux has 100 a second wherever this runs.
+    let ticks: Vec<f64> = fields.map(|field| field.parse().unwrap_or(0.0) / 100.0).collect();
+    (ticks[11] + ticks[12], ticks[13] + ticks[14])
+}
+
+#[test]
+#[ignore = "measures CPU against ffmpeg; run it alone, optimised"]
+fn pictures_cost_no_more_than_with_ffmpeg() {
+    let films = Films::new();
+    let film = films.make(
+        "long.mp4",
+        "-f lavfi -i testsrc2=s=1280x720:r=30:d=60 -c:v libx264 -preset veryfast -pix_fmt yuv420p",
+    );
+    let folder = films.path("theirs");
+    fs::create_dir_all(&folder).unwrap();
+    let sprite = v1::ImageSpriteSettings {
+        interval: span(600),
+        ..Default::default()
+    };
+    let mut gif = animation(v1::AnimatedImageSettings::default());
+    gif.end_offset = span(4000);
+    let kinds = [
+        (
+            "100 samples",
+            samples(600, v1::ImageFormat::Jpeg),
+            "-vf fps=1/0.6 -q:v 4",
+            "s-%d.jpg",
+        ),
+        (
+            "sprite",
+            node(Settings::ImageSprite(sprite), &["jpg", "vtt"]),
+            "-vf fps=1/0.6,scale=160:90,tile=10x10 -q:v 4",
+            "sprite.jpg",
+        ),
+        (
+            "GIF",
+            gif,
+            "-t 4 -vf fps=10,scale=480:-2,split[a][b];[a]palettegen[p];[b][p]paletteuse",
+            "clip.gif",
+        ),
+    ];
+    for (name, node, arguments, file) in kinds {
+        let (mine, theirs) = cpu_seconds();
+        ffmpeg(&format!("-i {} {arguments}", film.display()), &folder.join(file));
+        drop(films.make_one(&film, node));
+        let (mine, theirs) = (cpu_seconds().0 - mine, cpu_seconds().1 - theirs);
+        println!("{name}: {mine:.2} s, ffmpeg {theirs:.2} s ({:.2})", mine / theirs);
+    }
+}
