@@ -30,7 +30,7 @@ use crate::{
     path::Values,
 };
 
-pub(crate) use offsets::nanos;
+pub(crate) use offsets::{nanos, seconds_of};
 pub(crate) use subtitle::SubtitleDraft;
 pub(crate) use watermark::{WatermarkDraft, requirement as watermark_requirement};
 

@@ -80,6 +80,11 @@ pub(super) fn check_offset(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Seconds of a picture's offset that counts from the beginning.
+pub(crate) fn seconds_of(text: &str) -> Option<f64> {
+    decimal(text.strip_suffix('s')?)
+}
+
 /// Digits with at most 9 decimal places; no sign, no exponent.
 fn decimal(text: &str) -> Option<f64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
