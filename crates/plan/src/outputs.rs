@@ -167,9 +167,7 @@ fn with_extra(
     let pattern = target
         .pattern(extra, &[], faults)
         .map(|pattern| path::placed(&pattern, target.directory));
-    let key = pattern
-        .as_ref()
-        .and_then(|pattern| target.key(extra, pattern, numbers, 0, faults));
+    let key = pattern.as_ref().and_then(|pattern| target.key(extra, pattern, numbers, 0, faults));
     let mut planned = series?;
     if let (Some(series), Some(pattern)) = (&mut planned.series, &pattern) {
         series.reference = below_folder_of(pattern, &series.key);

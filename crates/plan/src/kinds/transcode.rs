@@ -161,6 +161,12 @@ fn outputs(node: &TranscodeNode, settings: &TranscodeSettings, rule: &ContainerR
     };
     let file = FilePath::new("output_path", &node.output_path, DEFAULT_PATH, (rule.suffix, content_type));
     if rule.container == Container::Hls {
+        if node.number_format.is_some() {
+            faults.add(
+                format!("{field}.number_format"),
+                "must be unset with CONTAINER_HLS: segments are numbered from 0",
+            );
+        }
         return Outputs::Set(set_paths(node, settings, file));
     }
     if !node.segment_path.is_empty() {
