@@ -36,11 +36,17 @@ use sea_orm::{
     TransactionTrait, Value,
 };
 
+/// Connections for ranks: each holds a row for one short statement.
+const RANK_CONNECTIONS: u32 = 2;
+
 /// The database: Postgres (one pool) or SQLite (one writer, readers apart; WAL, synchronous FULL).
 #[derive(Clone)]
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// On Postgres: for fair ranks alone, without waiting for the disk. A rank that is lost in a crash of the database harms nothing, and
+    /// a project's row of ranks must not be locked while its tasks are committed.
+    ranks: Option<DatabaseConnection>,
     backend: DbBackend,
     /// Requirement sets that are known to stand in their table: few, and never removed.
     known_requirements: Arc<Mutex<HashSet<String>>>,
@@ -55,18 +61,16 @@ impl Store {
             return Ok(Self {
                 writer,
                 reader,
+                ranks: None,
                 backend: DbBackend::Sqlite,
                 known_requirements: Arc::default(),
             });
         }
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_timeout(Duration::from_secs(5))
-            .sqlx_logging(false);
-        let writer = Database::connect(options).await?;
+        let mut relaxed = postgres_options(url, RANK_CONNECTIONS);
+        relaxed.map_sqlx_postgres_opts(|postgres| postgres.options([("synchronous_commit", "off")]));
+        let writer = Database::connect(postgres_options(url, max_connections)).await?;
         Ok(Self {
+            ranks: Some(Database::connect(relaxed).await?),
             reader: writer.clone(),
             writer,
             backend: DbBackend::Postgres,
@@ -85,6 +89,11 @@ impl Store {
     /// For single writing statements.
     pub fn writer(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// For fair ranks, where they do not belong to the transaction that uses them.
+    pub fn ranks(&self) -> Option<&DatabaseConnection> {
+        self.ranks.as_ref()
     }
 
     /// For reads that need not see an open transaction.
@@ -119,6 +128,16 @@ impl Store {
         let row = self.reader.query_one_raw(self.sql("SELECT {now} AS now", [])).await?;
         row.ok_or_else(|| DbErr::RecordNotFound("clock".into()))?.try_get("", "now")
     }
+}
+
+fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_timeout(Duration::from_secs(5))
+        .sqlx_logging(false);
+    options
 }
 
 fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {

@@ -44,7 +44,10 @@ pub async fn insert(store: &Store, txn: &DatabaseTransaction, units: &[NewUnit])
     for unit in units {
         let requirements = requirements_text(&unit.requirements, unit.plan.plan_version);
         know_requirements(store, txn, &unit.pool, &requirements).await?;
-        let rank = next_rank(store, txn, unit).await?;
+        let rank = match store.ranks() {
+            Some(ranks) => next_rank(store, ranks, unit).await?,
+            None => next_rank(store, txn, unit).await?,
+        };
         values.push(values_of(unit, requirements, rank));
     }
     let into = "INSERT INTO units (id, task_id, project_id, run, pool, requirements, priority, rank, cost, attempt, charged, plan, \
@@ -71,14 +74,14 @@ fn values_of(unit: &NewUnit, requirements: String, rank: f64) -> Vec<Value> {
 }
 
 /// max(the project's last rank, the pool's highest leased rank) + cost, kept as the project's last. All weights are 1.
-async fn next_rank(store: &Store, txn: &DatabaseTransaction, unit: &NewUnit) -> Result<f64, DbErr> {
+async fn next_rank(store: &Store, connection: &impl ConnectionTrait, unit: &NewUnit) -> Result<f64, DbErr> {
     let text = "INSERT INTO project_ranks (project_id, pool, last_rank) \
         VALUES ($1, $2, COALESCE((SELECT highest_rank FROM pool_ranks WHERE pool = $2), 0) + $3) \
         ON CONFLICT (project_id, pool) DO UPDATE SET last_rank = CASE \
             WHEN project_ranks.last_rank + $3 > excluded.last_rank THEN project_ranks.last_rank + $3 ELSE excluded.last_rank END \
         RETURNING last_rank";
     let values = [unit.project.as_str().into(), unit.pool.as_str().into(), unit.cost.into()];
-    let row = txn.query_one_raw(store.sql(text, values)).await?;
+    let row = connection.query_one_raw(store.sql(text, values)).await?;
     row.ok_or_else(|| DbErr::RecordNotFound("rank".into()))?.try_get("", "last_rank")
 }
 
