@@ -4,6 +4,8 @@ mod draw;
 mod mark;
 mod picture;
 mod raster;
+#[cfg(test)]
+mod tests;
 mod text;
 mod vector;
 
@@ -17,7 +19,7 @@ use mps_proto::{
 pub use draw::{Layer, Overlay};
 pub use mark::color;
 pub use raster::Raster;
-pub use text::{TextStyle, escaped, render};
+pub use text::{Rendered, TextStyle, escaped, rendered};
 
 use crate::{failure, nodes::Context, pass::picture::Step};
 use mark::Mark;

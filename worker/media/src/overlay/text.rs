@@ -45,27 +45,43 @@ pub fn escaped(text: &str) -> String {
     glib::markup_escape_text(text).to_string()
 }
 
-/// The text's own pixels and nothing around them. `room`: what it may take at most.
+/// What became of a text.
+pub enum Rendered {
+    /// Its own pixels and nothing around them.
+    Drawn(Raster),
+    /// Nothing of it can be seen.
+    Invisible,
+    TooLarge,
+}
+
+/// A mark's text; `room`: what it may take at most.
 pub fn render(markup: &str, style: &TextStyle, room: (i32, i32)) -> Result<Raster, Failure> {
-    let (width, height) = (room.0 + 2 * MARGIN, room.1 + 2 * MARGIN);
-    let mask = mask(markup, style, (width, height))?;
-    let ink = Ink::of(&mask, width as usize);
-    let Some(ink) = ink else {
-        return Err(failure::data(
+    match rendered(markup, style, room)? {
+        Rendered::Drawn(raster) => Ok(raster),
+        Rendered::Invisible => Err(failure::data(
             ErrorReason::Unsupported,
             "the text of a mark has no visible letters",
             "write letters, and install a font that has them",
-        ));
-    };
-    let grow = style.outline_px.max(0) as usize;
-    if ink.right - ink.left + 2 * grow > room.0 as usize || ink.bottom - ink.top + 2 * grow > room.1 as usize {
-        return Err(failure::data(
+        )),
+        Rendered::TooLarge => Err(failure::data(
             ErrorReason::Unsupported,
             format!("a text needs more than the {}x{} pixels of the picture", room.0, room.1),
             "choose a smaller font_size or a shorter text",
-        ));
+        )),
     }
-    Ok(painted(&mask, width as usize, &ink, style))
+}
+
+/// The same, without judgement.
+pub fn rendered(markup: &str, style: &TextStyle, room: (i32, i32)) -> Result<Rendered, Failure> {
+    let (width, height) = (room.0 + 2 * MARGIN, room.1 + 2 * MARGIN);
+    let mask = mask(markup, style, (width, height))?;
+    let ink = Ink::of(&mask, width as usize);
+    let Some(ink) = ink else { return Ok(Rendered::Invisible) };
+    let grow = style.outline_px.max(0) as usize;
+    if ink.right - ink.left + 2 * grow > room.0 as usize || ink.bottom - ink.top + 2 * grow > room.1 as usize {
+        return Ok(Rendered::TooLarge);
+    }
+    Ok(Rendered::Drawn(painted(&mask, width as usize, &ink, style)))
 }
 
 /// White letters on black: how much of each pixel they cover.

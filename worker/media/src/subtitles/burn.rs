@@ -9,12 +9,14 @@ use std::{
 use mps_proto::{v1::Subtitle, worker::v1::Failure};
 
 use super::cues::{self, Cue};
-use crate::overlay::{self, Layer, Raster, TextStyle};
+use crate::overlay::{self, Layer, Raster, Rendered, TextStyle};
 
 /// Share of the picture that text may be wide, and its distance from the bottom.
 const WIDTH: f64 = 0.9;
 const BOTTOM: f64 = 0.05;
 const DEFAULT_PERCENT: f64 = 5.0;
+/// Size below which text that finds no room is left out.
+const SMALLEST_PX: i32 = 4;
 
 /// Cues and how they look.
 #[derive(Debug)]
@@ -66,11 +68,24 @@ impl BurntCues {
             (f64::from(self.size.0) * WIDTH) as i32,
             (f64::from(self.size.1) * (1.0 - 2.0 * BOTTOM)) as i32,
         );
-        let raster = Arc::new(overlay::render(&texts.join("\n"), &self.style, room)?);
+        let raster = Arc::new(self.fitting(&texts.join("\n"), room)?);
         // Time goes on: what was seen before is not seen again.
         drawn.clear();
         drawn.insert(moment, raster.clone());
         Ok(raster)
+    }
+
+    /// As large as it is wanted, or as there is room for: one long cue must not end the pass.
+    fn fitting(&self, markup: &str, room: (i32, i32)) -> Result<Raster, Failure> {
+        let mut style = self.style.clone();
+        while style.size_px >= SMALLEST_PX {
+            match overlay::rendered(markup, &style, room)? {
+                Rendered::Drawn(raster) => return Ok(raster),
+                Rendered::Invisible => break,
+                Rendered::TooLarge => style.size_px = style.size_px * 3 / 4,
+            }
+        }
+        Ok(Raster::of_straight(1, 1, &[0; 4], 0.0))
     }
 }
 

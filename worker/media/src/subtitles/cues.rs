@@ -130,32 +130,39 @@ fn tidy(text: &str) -> String {
 
 /// As Pango's markup: everything but b, i and u is text; where those do not fit together, they go.
 pub fn markup(text: &str) -> String {
-    let plain = text
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&nbsp;", "\u{a0}")
-        .replace("&amp;", "&");
-    let mut markup = crate::overlay::escaped(&plain);
-    let mut open: Vec<&str> = Vec::new();
-    let mut fits = true;
-    for piece in text.split('<').skip(1) {
-        match piece.split('>').next() {
-            Some(tag @ ("b" | "i" | "u")) => open.push(tag),
-            Some("/b") => fits &= open.pop() == Some("b"),
-            Some("/i") => fits &= open.pop() == Some("i"),
-            Some("/u") => fits &= open.pop() == Some("u"),
-            _ => {}
-        }
-    }
-    for tag in ["b", "i", "u", "/b", "/i", "/u"] {
-        let with = if fits && open.is_empty() {
-            format!("<{tag}>")
-        } else {
-            String::new()
+    let keep = fits(text);
+    let mut markup = String::with_capacity(text.len());
+    for (number, piece) in text.split('<').enumerate() {
+        let (tag, rest) = match piece.split_once('>').filter(|_| number > 0) {
+            Some((tag, rest)) => (Some(tag), rest),
+            None => (None, piece),
         };
-        markup = markup.replace(&format!("&lt;{tag}&gt;"), &with);
+        if let Some(tag) = tag.filter(|_| keep) {
+            let _ = write!(markup, "<{tag}>");
+        }
+        markup.push_str(&crate::overlay::escaped(&unescaped(rest)));
     }
     markup
+}
+
+/// Whether every tag that is opened is closed, in order.
+fn fits(text: &str) -> bool {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in text.split('<').skip(1).filter_map(|piece| piece.split('>').next()) {
+        match tag.strip_prefix('/') {
+            Some(closed) if open.pop() != Some(closed) => return false,
+            Some(_) => {}
+            None => open.push(tag),
+        }
+    }
+    open.is_empty()
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&nbsp;", "\u{a0}")
+        .replace("&amp;", "&")
 }
 
 /// Without any tags, for tracks whose players show them as they are.
@@ -178,4 +185,38 @@ pub fn refused(why: &str) -> Failure {
         format!("the subtitles cannot be used: {why}"),
         "send SubRip, WebVTT or (to burn in) ASS as UTF-8",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_read_alike_and_are_cut_to_the_clip() {
+        let srt = parse("1\n00:00:01,000 --> 00:00:02,500\nA <font color=red><i>b</i></font> < c\n\n2\n00:00:03,000 --> 00:00:04,000\nD\n")
+            .unwrap();
+        let vtt = parse("WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.500 line:0\nA <c.x><i>b</i></c> &lt; c\n\n00:03.000 --> 00:04.000\nD\n")
+            .unwrap();
+        assert_eq!(srt, vtt);
+        let clip = Clip {
+            start: Duration::from_secs(2),
+            end: Some(Duration::from_millis(3500)),
+        };
+        let cut: Vec<_> = within(&srt, clip)
+            .iter()
+            .map(|cue| (cue.start.as_millis(), cue.end.as_millis()))
+            .collect();
+        assert_eq!(cut, [(0, 500), (1000, 1500)]);
+        assert_eq!(parse(&as_webvtt(&srt)).unwrap(), srt);
+    }
+
+    #[test]
+    fn markup_keeps_what_fits_and_escapes_the_rest() {
+        assert_eq!(
+            markup("<i>a</i> &lt; &amp;lt; b"),
+            "<i>a</i> &lt; &lt; b".replace("&lt; b", "&amp;lt; b")
+        );
+        assert_eq!(markup("<i>a</b>"), "a");
+        assert_eq!(plain("<b>x</b> &amp; y"), "x & y");
+    }
 }

@@ -13,7 +13,7 @@ use mps_proto::{
     worker::v1::{Failure, PlanSubtitle},
 };
 
-pub use cues::{Cue, as_webvtt};
+pub use cues::{Cue, as_webvtt, decoded};
 
 use crate::{
     nodes::Context,
