@@ -116,9 +116,6 @@ pub(super) fn check_distance(interval: Option<&Duration>, percent: Option<f64>, 
         faults.unset("interval_percent", percent, "excludes interval: set one of them");
     }
     faults.range("interval_percent", percent, LEAST_PERCENT, 100.0);
-    if percent.is_some_and(f64::is_nan) {
-        faults.add("interval_percent", "is no number");
-    }
 }
 
 /// The distance in percent replaces that in time, and the other way round.
