@@ -17,9 +17,9 @@ struct Limits {
 
 fn limits(strength: Strength) -> Limits {
     let (luma_near, chroma_near, luma_before, chroma_before) = match strength {
-        Strength::Weak => (2.0, 1.5, 4.0, 3.0),
-        Strength::Strong => (7.0, 5.0, 14.0, 10.0),
-        _ => (4.0, 3.0, 8.0, 6.0),
+        Strength::Weak => (3.0, 2.5, 8.0, 6.0),
+        Strength::Strong => (9.0, 7.0, 26.0, 20.0),
+        _ => (5.0, 4.0, 15.0, 12.0),
     };
     Limits {
         luma_near,

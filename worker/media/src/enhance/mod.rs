@@ -4,6 +4,8 @@ mod denoise;
 mod filter;
 mod picture;
 pub mod sound;
+#[cfg(test)]
+mod tests;
 mod tone;
 
 pub use picture::PictureEnhancement;
