@@ -56,7 +56,11 @@ fn gain(strength: Strength, noise: f64, moves: usize) -> f64 {
 
 #[test]
 fn noise_reduction_comes_nearer_to_the_clean_picture() {
-    let (weak, normal, strong) = (gain(Strength::Weak, 6.0, 0), gain(Strength::Normal, 12.0, 0), gain(Strength::Strong, 20.0, 0));
+    let (weak, normal, strong) = (
+        gain(Strength::Weak, 6.0, 0),
+        gain(Strength::Normal, 12.0, 0),
+        gain(Strength::Strong, 20.0, 0),
+    );
     assert!(weak > 1.5 && normal > 2.0 && strong > 2.5, "{weak:.1} {normal:.1} {strong:.1} dB");
     let moving = gain(Strength::Normal, 12.0, 3);
     assert!(moving > 0.5, "{moving:.1} dB where things move");
@@ -72,7 +76,12 @@ fn a_clean_picture_stays_nearly_as_it_is() {
 
 #[test]
 fn sharpening_raises_the_energy_of_edges() {
-    let energy = |picture: &[u16]| -> i64 { picture.windows(2).map(|pair| (i64::from(pair[0]) - i64::from(pair[1])).pow(2)).sum() };
+    let energy = |picture: &[u16]| -> i64 {
+        picture
+            .windows(2)
+            .map(|pair| (i64::from(pair[0]) - i64::from(pair[1])).pow(2))
+            .sum()
+    };
     let mut picture = clean(0);
     tone::sharpen(&mut picture, WIDTH, 0.5, 8);
     assert!(energy(&picture) > energy(&clean(0)) * 12 / 10);
