@@ -6,6 +6,8 @@ use prost_types::{Duration, FieldMask};
 use super::*;
 use crate::{fields::Fields, kinds::testing::planned, presets::presets};
 
+mod offline;
+
 fn node(settings: TranscodeSettings) -> TranscodeNode {
     TranscodeNode {
         source: Some(transcode_node::Source::Inline(settings)),
