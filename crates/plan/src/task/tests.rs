@@ -10,6 +10,8 @@ use mps_proto::{
 
 use super::*;
 
+mod offline;
+
 fn context() -> PlanContext {
     PlanContext {
         project: "p".into(),
