@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use gst::prelude::*;
-use mps_proto::v1::VideoCodec;
+use mps_proto::v1::{AudioCodec, VideoCodec};
+
+use crate::pass::containers;
 
 /// How long a trial may take; a GPU opens its device in it.
 const TRIAL_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -22,8 +24,6 @@ enum Trial {
     Video,
     /// A tone through the element.
     Audio,
-    /// H.264 or MPEG-4 pictures into a muxer are tried with the encoder; here it must only be there.
-    Present,
 }
 
 const fn candidate(capability: &'static str, element: &'static str, trial: Trial) -> Candidate {
@@ -60,17 +60,91 @@ const H265_ENCODERS: &[&str] = &[
     "vtenc_h265",
     "x265enc",
 ];
-const SOFTWARE_ENCODERS: &[&str] = &["x264enc", "openh264enc", "x265enc"];
+const SOFTWARE_ENCODERS: &[&str] = &[
+    "x264enc",
+    "openh264enc",
+    "x265enc",
+    "av1enc",
+    "vp8enc",
+    "vp9enc",
+    "avenc_mpeg2video",
+];
+/// Pixel format that 10 bits need.
+const TEN_BITS: &str = "I420_10LE";
+
+/// Encoders of each codec, with the Debian package that brings the software one.
+fn video_encoders(codec: VideoCodec) -> (&'static [&'static str], &'static str) {
+    match codec {
+        VideoCodec::H264 => (H264_ENCODERS, "gstreamer1.0-plugins-ugly"),
+        VideoCodec::H265 => (H265_ENCODERS, "gstreamer1.0-plugins-bad"),
+        VideoCodec::Av1 => (&["av1enc"], "gstreamer1.0-plugins-bad"),
+        VideoCodec::Vp8 => (&["vp8enc"], "gstreamer1.0-plugins-good"),
+        VideoCodec::Vp9 => (&["vp9enc"], "gstreamer1.0-plugins-good"),
+        VideoCodec::Mpeg2 => (&["avenc_mpeg2video"], "gstreamer1.0-libav"),
+        _ => (&[], "gstreamer1.0-plugins-base"),
+    }
+}
+
+/// Debian package that brings a software encoder of a codec.
+pub fn video_package(codec: VideoCodec) -> &'static str {
+    video_encoders(codec).1
+}
+
+/// Capabilities of video encoders: codec and bits.
+const VIDEO: &[(&str, VideoCodec, i32)] = &[
+    ("encode.h264", VideoCodec::H264, 8),
+    ("encode.h264-10", VideoCodec::H264, 10),
+    ("encode.h265", VideoCodec::H265, 8),
+    ("encode.h265-10", VideoCodec::H265, 10),
+    ("encode.av1", VideoCodec::Av1, 8),
+    ("encode.av1-10", VideoCodec::Av1, 10),
+    ("encode.vp8", VideoCodec::Vp8, 8),
+    ("encode.vp9", VideoCodec::Vp9, 8),
+    ("encode.vp9-10", VideoCodec::Vp9, 10),
+    ("encode.mpeg2", VideoCodec::Mpeg2, 8),
+];
 
 const OTHERS: &[Candidate] = &[
     candidate("encode.aac", "avenc_aac", Trial::Audio),
-    candidate("encode.aac", "voaacenc", Trial::Audio),
     candidate("encode.mp3", "lamemp3enc", Trial::Audio),
+    candidate("encode.mp2", "twolamemp2enc", Trial::Audio),
+    candidate("encode.ac3", "avenc_ac3", Trial::Audio),
+    candidate("encode.eac3", "avenc_eac3", Trial::Audio),
+    candidate("encode.opus", "opusenc", Trial::Audio),
+    candidate("encode.vorbis", "vorbisenc", Trial::Audio),
+    candidate("encode.flac", "flacenc", Trial::Audio),
     candidate("encode.jpeg", "jpegenc", Trial::Video),
     candidate("encode.png", "pngenc", Trial::Video),
     candidate("encode.webp", "webpenc", Trial::Video),
-    candidate("mux.mp4", "mp4mux", Trial::Present),
 ];
+
+/// The encoder of an audio codec; PCM needs none.
+pub fn audio_encoder(codec: AudioCodec) -> &'static str {
+    match codec {
+        AudioCodec::Mp3 => "lamemp3enc",
+        AudioCodec::Mp2 => "twolamemp2enc",
+        AudioCodec::Ac3 => "avenc_ac3",
+        AudioCodec::Eac3 => "avenc_eac3",
+        AudioCodec::Opus => "opusenc",
+        AudioCodec::Vorbis => "vorbisenc",
+        AudioCodec::Flac => "flacenc",
+        AudioCodec::Pcm16 | AudioCodec::Pcm24 => "identity",
+        _ => "avenc_aac",
+    }
+}
+
+/// Debian package that brings an element.
+pub fn package_of(element: &str) -> &'static str {
+    match element {
+        "opusenc" | "vorbisenc" | "oggmux" => "gstreamer1.0-plugins-base",
+        "lamemp3enc" | "flacenc" | "vp8enc" | "vp9enc" | "mp4mux" | "qtmux" | "matroskamux" | "webmmux" | "flvmux" | "wavenc" => {
+            "gstreamer1.0-plugins-good"
+        }
+        "twolamemp2enc" | "x264enc" => "gstreamer1.0-plugins-ugly",
+        name if name.starts_with("avenc_") => "gstreamer1.0-libav",
+        _ => "gstreamer1.0-plugins-bad",
+    }
+}
 
 /// Caps of what workers are asked to decode, by capability.
 const DECODABLE: &[(&str, &str)] = &[
@@ -93,13 +167,12 @@ const DECODABLE: &[(&str, &str)] = &[
     ("decode.webp", "image/webp"),
 ];
 
-/// Names such as `encode.h264`, `encode.h265`, `encode.aac`, `encode.mp3`, `mux.mp4`, `encode.jpeg`, `encode.png`, `encode.webp`,
-/// each after a trial of 5 frames; sorted. Takes a second or two.
+/// Names that plans ask for (the table stands in mps-plan), each after a trial of 5 frames; sorted. Takes a second or two.
 pub fn discover() -> Vec<String> {
     let mut found = BTreeSet::new();
-    for (capability, codec) in [("encode.h264", VideoCodec::H264), ("encode.h265", VideoCodec::H265)] {
-        if video_encoder(codec).is_some_and(works) {
-            found.insert(capability.to_owned());
+    for (capability, codec, bits) in VIDEO {
+        if video_encoder(*codec, *bits).is_some_and(works) {
+            found.insert((*capability).to_owned());
         }
     }
     for other in OTHERS {
@@ -107,6 +180,9 @@ pub fn discover() -> Vec<String> {
             found.insert(other.capability.to_owned());
         }
     }
+    // Muxers are tried with each output: here they must only be there.
+    let muxers = containers::muxers().filter(|(_, muxer)| exists(muxer));
+    found.extend(muxers.map(|(capability, _)| capability.to_owned()));
     found.extend(decodable().map(str::to_owned));
     found.into_iter().collect()
 }
@@ -125,16 +201,29 @@ fn decodable() -> impl Iterator<Item = &'static str> {
         .map(|(capability, _)| *capability)
 }
 
-/// The best encoder element for a codec among those that passed, by rank (GPU first); `None` when there is none.
+/// The best encoder element for a codec and bits among those that passed, by rank (GPU first); `None` when there is none.
 /// GPU encoders are tried once in a process; software ones are taken when they are there.
-pub fn video_encoder(codec: VideoCodec) -> Option<&'static str> {
+pub fn video_encoder(codec: VideoCodec, bit_depth: i32) -> Option<&'static str> {
     static H264: OnceLock<Option<&'static str>> = OnceLock::new();
     static H265: OnceLock<Option<&'static str>> = OnceLock::new();
-    match codec {
-        VideoCodec::H264 => *H264.get_or_init(|| best(H264_ENCODERS)),
-        VideoCodec::H265 => *H265.get_or_init(|| best(H265_ENCODERS)),
-        _ => None,
+    let candidates = video_encoders(codec).0;
+    if bit_depth > 8 {
+        // Of hardware nothing is known until one takes the format.
+        return candidates
+            .iter()
+            .find(|element| is_software(element) && takes_ten_bits(element))
+            .copied();
     }
+    match codec {
+        VideoCodec::H264 => *H264.get_or_init(|| best(candidates)),
+        VideoCodec::H265 => *H265.get_or_init(|| best(candidates)),
+        _ => best(candidates),
+    }
+}
+
+fn takes_ten_bits(element: &str) -> bool {
+    let caps = gst::Caps::builder("video/x-raw").field("format", TEN_BITS).build();
+    gst::ElementFactory::find(element).is_some_and(|factory| factory.can_sink_any_caps(&caps))
 }
 
 fn best(candidates: &[&'static str]) -> Option<&'static str> {
@@ -158,9 +247,6 @@ fn exists(element: &str) -> bool {
 }
 
 fn tried(element: &str, trial: Trial) -> bool {
-    if trial == Trial::Present {
-        return true;
-    }
     let passed = run_trial(element, trial);
     if let Err(reason) = &passed {
         tracing::warn!(element, %reason, "an element is installed but does not work");

@@ -36,6 +36,8 @@ pub struct Expectation {
     pub video_frames: Option<u64>,
     /// `None`: no audio.
     pub audio_codec: Option<String>,
+    /// Codecs of further tracks of sound.
+    pub more_audio: Vec<String>,
     /// Duration of the sound alone, when it is known and differs from the picture's.
     pub audio_duration: Option<Duration>,
     /// Streams were copied: they may be as damaged as the input was, and start inside a group of pictures.
@@ -105,8 +107,9 @@ fn left(ends: Instant) -> Duration {
 fn compare_streams(media: &MediaInfo, expected: &Expectation) -> Result<(), String> {
     let of_kind = |kind: &str| media.streams.iter().filter(|stream| stream.kind == kind).collect::<Vec<_>>();
     let videos = of_kind("video");
-    compare_codecs("video", &videos, expected.video_codec.as_deref())?;
-    compare_codecs("audio", &of_kind("audio"), expected.audio_codec.as_deref())?;
+    compare_codecs("video", &videos, expected.video_codec.as_deref().into_iter())?;
+    let sound = expected.audio_codec.iter().chain(&expected.more_audio).map(String::as_str);
+    compare_codecs("audio", &of_kind("audio"), sound)?;
     for video in videos.iter().filter_map(|stream| stream.video.as_ref()) {
         let told = video.width_px > 0;
         let wanted = (expected.width_px, expected.height_px);
@@ -120,16 +123,16 @@ fn compare_streams(media: &MediaInfo, expected: &Expectation) -> Result<(), Stri
     Ok(())
 }
 
-fn compare_codecs(kind: &str, found: &[&MediaStream], expected: Option<&str>) -> Result<(), String> {
-    let wanted = expected.map(|codec| if codec == "jpeg" { "mjpeg" } else { codec });
+fn compare_codecs<'a>(kind: &str, found: &[&MediaStream], expected: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let wanted: Vec<&str> = expected.map(|codec| if codec == "jpeg" { "mjpeg" } else { codec }).collect();
     let codecs: Vec<&str> = found.iter().map(|stream| stream.codec.as_str()).collect();
-    if codecs == wanted.into_iter().collect::<Vec<_>>() {
+    if codecs == wanted {
         return Ok(());
     }
     Err(format!(
         "its {kind} streams are [{}], expected [{}]",
         codecs.join(", "),
-        wanted.unwrap_or_default()
+        wanted.join(", ")
     ))
 }
 

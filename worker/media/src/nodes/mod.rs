@@ -27,15 +27,19 @@ use crate::{
 };
 
 pub use snapshot::Snapshots;
-pub use transcode::{Audio, AudioEncode, Rate, Transcode, Video, VideoEncode};
+pub use transcode::{Audio, AudioEncode, Gop, Rate, Sound, Transcode, Video, VideoEncode, select};
 
 /// Which streams of the input a node needs, decoded or as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// Upright and progressive.
     pub decoded_video: bool,
-    pub decoded_audio: bool,
+    /// Upright, and interlaced where the input is.
+    pub decoded_fields: bool,
     pub copied_video: bool,
-    pub copied_audio: bool,
+    /// Tracks of sound by their position among those of the input.
+    pub decoded_tracks: Tracks,
+    pub copied_tracks: Tracks,
 }
 
 impl Needs {
@@ -43,10 +47,39 @@ impl Needs {
     pub fn and(self, other: Self) -> Self {
         Self {
             decoded_video: self.decoded_video || other.decoded_video,
-            decoded_audio: self.decoded_audio || other.decoded_audio,
+            decoded_fields: self.decoded_fields || other.decoded_fields,
             copied_video: self.copied_video || other.copied_video,
-            copied_audio: self.copied_audio || other.copied_audio,
+            decoded_tracks: self.decoded_tracks.and(other.decoded_tracks),
+            copied_tracks: self.copied_tracks.and(other.copied_tracks),
         }
+    }
+}
+
+/// A set of tracks of sound, by position; those behind the 64th are not reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tracks(u64);
+
+impl Tracks {
+    /// The first track alone.
+    pub const FIRST: Self = Self(1);
+
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn contains(self, track: usize) -> bool {
+        track < 64 && self.0 >> track & 1 == 1
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |track| self.contains(*track))
+    }
+}
+
+impl FromIterator<usize> for Tracks {
+    fn from_iter<T: IntoIterator<Item = usize>>(tracks: T) -> Self {
+        let bits = tracks.into_iter().filter(|track| *track < 64).map(|track| 1u64 << track);
+        Self(bits.fold(0, |all, bit| all | bit))
     }
 }
 

@@ -1,93 +1,274 @@
 //! The branch from decoded sound to compressed audio. Nodes that want the same sound share one encoder.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use gst::prelude::*;
-use mps_proto::{v1::AudioCodec, worker::v1::Failure};
+use mps_proto::{
+    v1::{AudioCodec, ErrorReason},
+    worker::v1::Failure,
+};
 
 use super::{
     clip::Window,
     counters::{self, Counters},
-    elements::{branch, caps_filter, link, make, pad, sound_queue},
+    elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
 };
-use crate::nodes::AudioEncode;
+use crate::{capabilities, failure, nodes::AudioEncode};
 
-/// Samples by which avenc_aac delays sound: exactly one packet.
-const AAC_PRIMING_SAMPLES: i64 = 1024;
-/// Samples by which LAME (576) and every decoder (529) delay sound: a little less than one packet.
-const MP3_PRIMING_SAMPLES: i64 = 1105;
+/// What an encoder and its decoders put before the sound. No muxer writes an edit list for it: silence in front of the encoder makes the
+/// delay whole packets, which are dropped, and the rest moves up.
+struct Priming {
+    /// Samples of silence put in front.
+    silence: i64,
+    /// Samples by which the packets move up.
+    shift: i64,
+}
+
 /// Bit rates in kbit/s that MP3 has; any other is an average.
 const MP3_KBPS: [i32; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+/// Bit rates in kbit/s of layer II from 32 kHz on, and below.
+const MP2_KBPS: [i32; 14] = [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384];
+const MP2_LOW_KBPS: [i32; 14] = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+/// Speakers of 5.1: front left, right, centre, low frequencies, rear left, right.
+const SURROUND_MASK: u64 = 0x3f;
 
-/// Builds an encoder and a tee of its packets. `node` is the first of those that use it.
+/// Builds an encoder and a tee of its packets; several tees are mixed. `node` is the first of those that use it.
 pub fn encode(
     pipeline: &gst::Pipeline,
-    tee: &gst::Element,
+    tees: &[gst::Element],
     node: usize,
+    prefix: &str,
     job: &AudioEncode,
     window: &Window,
     counters: &Arc<Counters>,
 ) -> Result<gst::Element, Failure> {
-    let name = |part: &str| format!("n{node}-audio-{part}");
-    let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
-    window.apply_to_audio(tee, &branch_pad);
-    let caps = gst::Caps::builder("audio/x-raw")
-        .field("rate", job.sample_rate_hz)
-        .field("channels", job.channels)
-        .build();
+    let name = |part: &str| format!("{prefix}-{part}");
+    let raw = match tees {
+        [tee] => track(pipeline, tee, prefix, window, &raw_caps(job))?,
+        _ => mix(pipeline, tees, prefix, job, window)?,
+    };
     let encoder = encoder(pipeline, &name("encode"), job)?;
     counters::count(&pad(&encoder, "sink")?, counters, move |counters| {
         counters.nodes.get(node).map(|node| &node.audio)
     });
-    let parser = make(pipeline, parser(job.codec), &name("parse"))?;
-    let priming_samples = match job.codec {
-        AudioCodec::Mp3 => MP3_PRIMING_SAMPLES,
-        _ => AAC_PRIMING_SAMPLES,
-    };
-    drop_priming(&pad(&parser, "src")?, priming_samples, job.sample_rate_hz);
     let packets = make(pipeline, "tee", &name("packets"))?;
+    let mut chain = vec![raw, encoder.clone()];
+    if let Some(parser) = parser(job.codec) {
+        chain.push(make(pipeline, parser, &name("parse"))?);
+    }
+    let last = chain.last().cloned().ok_or_else(|| broken("empty chain"))?;
+    chain.push(packets.clone());
+    if let Some(priming) = priming(job.codec) {
+        put_silence(&pad(&encoder, "sink")?, priming.silence, job.sample_rate_hz);
+        drop_first(&pad(&last, "src")?, priming.shift, job.sample_rate_hz);
+    }
+    link(&chain.iter().collect::<Vec<_>>())?;
+    Ok(packets)
+}
+
+/// One track up to samples of the wanted form.
+fn track(pipeline: &gst::Pipeline, tee: &gst::Element, prefix: &str, window: &Window, caps: &gst::Caps) -> Result<gst::Element, Failure> {
+    let name = |part: &str| format!("{prefix}-{part}");
+    let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
+    window.apply_to_audio(tee, &branch_pad);
+    let filter = caps_filter(pipeline, &name("format"), caps)?;
     link(&[
         &guard,
         &sound_queue(pipeline, &name("queue"))?,
         &make(pipeline, "audioconvert", &name("convert"))?,
         &make(pipeline, "audioresample", &name("resample"))?,
-        &caps_filter(pipeline, &name("format"), &caps)?,
-        &encoder,
-        &parser,
-        &packets,
+        &filter,
     ])?;
-    Ok(packets)
+    Ok(filter)
+}
+
+/// All tracks as one, each as loud as leaves room for the others.
+fn mix(pipeline: &gst::Pipeline, tees: &[gst::Element], prefix: &str, job: &AudioEncode, window: &Window) -> Result<gst::Element, Failure> {
+    let name = |part: &str| format!("{prefix}-{part}");
+    let mixer = make(pipeline, "audiomixer", &name("mix"))?;
+    let caps = raw_builder(job).field("format", "F32LE").field("layout", "interleaved").build();
+    for (number, tee) in tees.iter().enumerate() {
+        let last = track(pipeline, tee, &name(&format!("track{number}")), window, &caps)?;
+        let entry = mixer
+            .request_pad_simple("sink_%u")
+            .ok_or_else(|| broken("the mixer gives no pad"))?;
+        entry.set_property("volume", 1.0 / tees.len() as f64);
+        pad(&last, "src")?.link(&entry).map_err(|error| broken(&error.to_string()))?;
+    }
+    let filter = caps_filter(pipeline, &name("mixed"), &raw_caps(job))?;
+    link(&[&mixer, &make(pipeline, "audioconvert", &name("mixed-convert"))?, &filter])?;
+    Ok(filter)
+}
+
+fn raw_builder(job: &AudioEncode) -> gst::caps::Builder<gst::caps::NoFeature> {
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("rate", job.sample_rate_hz)
+        .field("channels", job.channels);
+    match job.channels {
+        6 => caps.field("channel-mask", gst::Bitmask::new(SURROUND_MASK)),
+        _ => caps,
+    }
+}
+
+fn raw_caps(job: &AudioEncode) -> gst::Caps {
+    let caps = raw_builder(job);
+    match job.codec {
+        AudioCodec::Pcm16 => caps.field("format", "S16LE").build(),
+        AudioCodec::Pcm24 => caps.field("format", "S24LE").build(),
+        AudioCodec::Flac if !job.wide => caps.field("format", "S16LE").build(),
+        _ => caps.build(),
+    }
+}
+
+/// Measured with GStreamer 1.22: the delay of encoder and decoder together in samples, and the length of a packet.
+fn priming(codec: AudioCodec) -> Option<Priming> {
+    let whole = |delay: i64, packet: i64| {
+        Some(Priming {
+            silence: (packet - delay % packet) % packet,
+            shift: packet,
+        })
+    };
+    match codec {
+        AudioCodec::Aac => whole(1024, 1024),
+        // LAME (576) and every decoder (529). Later packets lean on the bits of earlier ones: no silence, so that the second one is whole.
+        AudioCodec::Mp3 => Some(Priming { silence: 0, shift: 1105 }),
+        AudioCodec::Mp2 => whole(481, 1152),
+        AudioCodec::Ac3 | AudioCodec::Eac3 => whole(256, 1536),
+        _ => None,
+    }
 }
 
 fn encoder(pipeline: &gst::Pipeline, name: &str, job: &AudioEncode) -> Result<gst::Element, Failure> {
-    if job.codec == AudioCodec::Mp3 {
-        let encoder = make(pipeline, "lamemp3enc", name)?;
-        encoder.set_property_from_str("target", "bitrate");
-        let kbps = i32::try_from(job.bitrate_bps / 1000).unwrap_or(128).clamp(8, 320);
-        encoder.set_property("cbr", MP3_KBPS.contains(&kbps));
-        encoder.set_property("bitrate", kbps);
-        return Ok(encoder);
+    let factory = capabilities::audio_encoder(job.codec);
+    if gst::ElementFactory::find(factory).is_none() {
+        return Err(failure::data(
+            ErrorReason::Unsupported,
+            format!(
+                "this worker has no encoder for {}: GStreamer's element {factory} is missing",
+                job.codec.as_str_name()
+            ),
+            &format!("install the Debian package {}", capabilities::package_of(factory)),
+        ));
     }
-    let encoder = make(pipeline, "avenc_aac", name)?;
-    encoder.set_property("bitrate", i32::try_from(job.bitrate_bps).unwrap_or(128_000));
+    let encoder = make(pipeline, factory, name)?;
+    let bps = i32::try_from(job.bitrate_bps).unwrap_or(128_000);
+    match job.codec {
+        AudioCodec::Mp3 => {
+            encoder.set_property_from_str("target", "bitrate");
+            let kbps = (bps / 1000).clamp(8, 320);
+            encoder.set_property("cbr", MP3_KBPS.contains(&kbps));
+            encoder.set_property("bitrate", kbps);
+        }
+        AudioCodec::Mp2 => {
+            encoder.set_property_from_str("mode", if job.channels == 1 { "mono" } else { "stereo" });
+            encoder.set_property_from_str("bitrate", &mp2_kbps(bps / 1000, job).to_string());
+        }
+        AudioCodec::Aac | AudioCodec::Ac3 | AudioCodec::Eac3 => encoder.set_property_from_str("bitrate", &bps.to_string()),
+        AudioCodec::Opus => {
+            encoder.set_property("bitrate", bps);
+            encoder.set_property_from_str("bitrate-type", "vbr");
+        }
+        AudioCodec::Vorbis => encoder.set_property("bitrate", bps),
+        _ => {}
+    }
     Ok(encoder)
 }
 
-fn parser(codec: AudioCodec) -> &'static str {
+/// The rate that layer II has next to a wanted one; stereo begins at 64 and mono ends at 192 kbit/s (ISO/IEC 11172-3).
+fn mp2_kbps(wanted: i32, job: &AudioEncode) -> i32 {
+    let low = job.sample_rate_hz < 32_000;
+    let rates = if low { MP2_LOW_KBPS } else { MP2_KBPS };
+    let fits = |rate: &i32| low || if job.channels == 1 { *rate <= 192 } else { *rate >= 64 };
+    rates
+        .into_iter()
+        .filter(fits)
+        .min_by_key(|rate| (rate - wanted).abs())
+        .unwrap_or(128)
+}
+
+fn parser(codec: AudioCodec) -> Option<&'static str> {
     match codec {
-        AudioCodec::Mp3 => "mpegaudioparse",
-        _ => "aacparse",
+        AudioCodec::Mp3 | AudioCodec::Mp2 => Some("mpegaudioparse"),
+        AudioCodec::Ac3 | AudioCodec::Eac3 => Some("ac3parse"),
+        AudioCodec::Opus => Some("opusparse"),
+        AudioCodec::Flac => Some("flacparse"),
+        AudioCodec::Vorbis | AudioCodec::Pcm16 | AudioCodec::Pcm24 => None,
+        _ => Some("aacparse"),
     }
 }
 
-/// No muxer writes an edit list for the encoder's delay, so sound would be late by it: the first packet goes, the rest moves up.
-fn drop_priming(pad: &gst::Pad, priming_samples: i64, sample_rate_hz: i32) {
-    let first = std::sync::atomic::AtomicBool::new(true);
+/// Puts silence in front of the first samples and moves the others back by it.
+fn put_silence(entry: &gst::Pad, samples: i64, sample_rate_hz: i32) {
+    if samples == 0 {
+        return;
+    }
+    let moved = gst::ClockTime::from_nseconds(nanoseconds(samples, sample_rate_hz).unsigned_abs());
+    let first = AtomicBool::new(true);
+    entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if let Some(longer) = longer_segment(event, moved) {
+                    *event = longer;
+                }
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                if first.swap(false, Relaxed) {
+                    if let Some(padded) = with_silence(pad, buffer, samples) {
+                        *buffer = padded;
+                    }
+                } else if let Some(pts) = buffer.pts() {
+                    buffer.make_mut().set_pts(pts + moved);
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// The segment with its end moved back.
+fn longer_segment(event: &gst::Event, by: gst::ClockTime) -> Option<gst::Event> {
+    let gst::EventView::Segment(segment) = event.view() else {
+        return None;
+    };
+    let mut longer = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
+    let stop = longer.stop()?;
+    longer.set_stop(stop + by);
+    Some(gst::event::Segment::builder(&longer).seqnum(event.seqnum()).build())
+}
+
+fn with_silence(pad: &gst::Pad, buffer: &gst::Buffer, samples: i64) -> Option<gst::Buffer> {
+    let caps = pad.current_caps()?;
+    let info = gst_audio::AudioInfo::from_caps(&caps).ok()?;
+    let silent_bytes = usize::try_from(samples).ok()? * usize::try_from(info.bpf()).ok()?;
+    // All formats of encoders are signed: silence is zero.
+    let mut bytes = vec![0u8; silent_bytes];
+    bytes.extend_from_slice(&buffer.map_readable().ok()?);
+    let mut padded = gst::Buffer::from_mut_slice(bytes);
+    let target = padded.get_mut()?;
+    buffer
+        .copy_into(target, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..)
+        .ok()?;
+    let silent = gst::ClockTime::from_nseconds(nanoseconds(samples, info.rate() as i32).unsigned_abs());
+    target.set_duration(buffer.duration().map(|length| length + silent));
+    Some(padded)
+}
+
+/// The first packet goes, the rest moves up.
+fn drop_first(pad: &gst::Pad, shift_samples: i64, sample_rate_hz: i32) {
+    let first = AtomicBool::new(true);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        if first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        if first.swap(false, Relaxed) {
             return gst::PadProbeReturn::Drop;
         }
         gst::PadProbeReturn::Ok
     });
-    pad.set_offset(-(priming_samples * 1_000_000_000 / i64::from(sample_rate_hz.max(1))));
+    pad.set_offset(-nanoseconds(shift_samples, sample_rate_hz));
+}
+
+fn nanoseconds(samples: i64, sample_rate_hz: i32) -> i64 {
+    samples * 1_000_000_000 / i64::from(sample_rate_hz.max(1))
 }

@@ -3,32 +3,35 @@
 use std::{path::Path, sync::Arc};
 
 use gst::prelude::*;
-use mps_proto::{
-    v1::{Container, ErrorReason},
-    worker::v1::Failure,
-};
+use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
 use super::{
     clip::{Window, clock, stream_time},
+    containers::ContainerRule,
     counters::{self, Counters},
     elements::{branch, broken, link, make, mux_queue, pad},
+    tags,
 };
 use crate::failure;
 
-/// A muxer (or the file itself, for MP3) that takes streams.
+pub use super::tags::Kept;
+
+/// A muxer (or the file itself) that takes streams.
 pub struct Output {
     /// Takes compressed streams.
     entry: gst::Element,
     node: usize,
-    muxes: bool,
+    rule: &'static ContainerRule,
+    kept: Kept,
 }
 
 impl Output {
     pub fn new(
         pipeline: &gst::Pipeline,
         node: usize,
-        container: Container,
+        rule: &'static ContainerRule,
         path: &Path,
+        kept: Kept,
         counters: &Arc<Counters>,
     ) -> Result<Self, Failure> {
         let name = |part: &str| format!("n{node}-{part}");
@@ -37,25 +40,25 @@ impl Output {
         sink.set_property("async", false);
         sink.set_property("sync", false);
         counters::mark_done(&pad(&sink, "sink")?, counters, node);
-        if container == Container::Mp3 {
-            return Ok(Self {
-                entry: sink,
-                node,
-                muxes: false,
-            });
-        }
-        let mux = make(pipeline, "mp4mux", &name("mux"))?;
-        link(&[&mux, &sink])?;
-        Ok(Self {
-            entry: mux,
-            node,
-            muxes: true,
-        })
+        let entry = match rule.muxer {
+            None => sink,
+            Some(muxer) => {
+                let mux = make(pipeline, muxer, &name("mux"))?;
+                link(&[&mux, &sink])?;
+                mux
+            }
+        };
+        Ok(Self { entry, node, rule, kept })
     }
 
-    /// Takes a compressed stream from the end of an encoder's branch.
+    /// Takes a compressed stream from the end of an encoder's branch. `kind`: video, audio, or audio with a number.
     pub fn take(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str) -> Result<(), Failure> {
+        self.take_tagged(pipeline, from, kind, true)
+    }
+
+    fn take_tagged(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {
         let queue = mux_queue(pipeline, &format!("n{}-{kind}-mux-queue", self.node))?;
+        tags::filter(&pad(&queue, "sink")?, self.kept, encoded);
         link(&[from, &queue])?;
         self.link_entry(&queue, kind)
     }
@@ -72,7 +75,7 @@ impl Output {
         &self,
         pipeline: &gst::Pipeline,
         tee: &gst::Element,
-        kind: &'static str,
+        kind: &str,
         window: &Window,
         timestamper: Option<&str>,
         counters: &Arc<Counters>,
@@ -80,25 +83,27 @@ impl Output {
         let node = self.node;
         let (branch_pad, guard) = branch(pipeline, tee, &format!("n{node}-{kind}-guard"))?;
         clip_packets(tee, &branch_pad, window);
+        let is_video = kind == "video";
         counters::count(&pad(&guard, "src")?, counters, move |counters| {
             let node = counters.nodes.get(node)?;
-            Some(if kind == "video" { &node.video } else { &node.audio })
+            Some(if is_video { &node.video } else { &node.audio })
         });
         let Some(timestamper) = timestamper else {
-            return self.take(pipeline, &guard, kind);
+            return self.take_tagged(pipeline, &guard, kind, false);
         };
         let timestamper = make(pipeline, timestamper, &format!("n{node}-{kind}-stamp"))?;
         link(&[&guard, &timestamper])?;
-        self.take(pipeline, &timestamper, kind)
+        self.take_tagged(pipeline, &timestamper, kind, false)
     }
 
     fn link_entry(&self, queue: &gst::Element, kind: &str) -> Result<(), Failure> {
         let from = pad(queue, "src")?;
-        let to = if self.muxes {
-            self.entry.request_pad_simple(&format!("{kind}_%u"))
+        let name = if kind == "video" {
+            self.rule.video_pad
         } else {
-            self.entry.static_pad("sink")
+            self.rule.audio_pad
         };
+        let to = self.entry.static_pad(name).or_else(|| self.entry.request_pad_simple(name));
         let to = to.ok_or_else(|| broken("the muxer gives no pad"))?;
         from.link(&to).map(drop).map_err(|_| {
             failure::data(

@@ -3,8 +3,10 @@
 mod audio;
 mod bus;
 pub mod clip;
+pub mod containers;
 pub mod counters;
 pub mod elements;
+pub mod encoders;
 pub mod file;
 mod gif;
 mod leaps;
@@ -14,6 +16,7 @@ pub mod pictures;
 mod seek;
 pub mod sheets;
 mod source;
+mod tags;
 pub mod video;
 
 use std::{
@@ -227,6 +230,7 @@ fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> 
 struct Sound {
     settings: AudioEncode,
     clip: Clip,
+    tracks: Vec<usize>,
     packets: gst::Element,
     owner: usize,
     users: Vec<usize>,
@@ -244,22 +248,25 @@ pub struct Graph<'a> {
 }
 
 impl Graph<'_> {
-    /// The packets of an encoder with these settings: one that is there already, or a new one.
-    pub fn sound(&mut self, node: usize, settings: &AudioEncode, clip: Clip) -> Result<gst::Element, Failure> {
+    /// The packets of an encoder with these settings: one that is there already, or a new one. Several tracks are mixed.
+    pub fn sound(&mut self, node: usize, settings: &AudioEncode, clip: Clip, tracks: &[usize]) -> Result<gst::Element, Failure> {
         if let Some(sound) = self
             .sound
             .iter_mut()
-            .find(|sound| sound.settings == *settings && sound.clip == clip)
+            .find(|sound| sound.settings == *settings && sound.clip == clip && sound.tracks == tracks)
         {
             sound.users.push(node);
             return Ok(sound.packets.clone());
         }
-        let tee = needed(self.source.decoded_audio.as_ref())?;
+        let decoded = |track: &usize| needed(self.source.decoded_tracks.get(track)).cloned();
+        let tees = tracks.iter().map(decoded).collect::<Result<Vec<_>, _>>()?;
         let window = self.window(clip, self.order.starts.audio + self.sound_delay());
-        let packets = audio::encode(self.pipeline, tee, node, settings, &window, self.counters)?;
+        let prefix = format!("n{node}-sound{}", self.sound.len());
+        let packets = audio::encode(self.pipeline, &tees, node, &prefix, settings, &window, self.counters)?;
         self.sound.push(Sound {
             settings: settings.clone(),
             clip,
+            tracks: tracks.to_vec(),
             packets: packets.clone(),
             owner: node,
             users: vec![node],

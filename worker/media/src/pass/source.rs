@@ -1,8 +1,12 @@
-//! From the file to one tee of decoded pictures, one of decoded sound, and tees of both as they stand in the file.
+//! From the file to a tee of decoded pictures, one of each decoded track of sound, and tees of both as they stand in the file.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use gst::prelude::*;
@@ -11,17 +15,27 @@ use mps_proto::worker::v1::Failure;
 use super::{
     counters::{self, Counters},
     elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
+    picture,
 };
 use crate::{nodes::Needs, probe::InputFacts, rules};
 
-/// The tees that branches hang on.
+/// The tees that branches hang on; those of sound by the track's position.
+#[derive(Default)]
 pub struct Source {
     pub decoded_video: Option<gst::Element>,
-    pub decoded_audio: Option<gst::Element>,
+    /// Interlaced where the input is.
+    pub decoded_fields: Option<gst::Element>,
     pub copied_video: Option<gst::Element>,
-    pub copied_audio: Option<gst::Element>,
+    pub decoded_tracks: BTreeMap<usize, gst::Element>,
+    pub copied_tracks: BTreeMap<usize, gst::Element>,
     /// Source pads of the demuxer's queues: where a seek waits for the first data.
     pub gates: Vec<gst::Pad>,
+}
+
+/// Pads that streams of the file go to.
+struct Entries {
+    video: Option<gst::Pad>,
+    audio: BTreeMap<usize, gst::Pad>,
 }
 
 impl Source {
@@ -35,38 +49,59 @@ impl Source {
     ) -> Result<Self, Failure> {
         let parse = parser(pipeline, path)?;
         let queue = demux_queue(pipeline)?;
-        let mut source = Self {
-            decoded_video: None,
-            decoded_audio: None,
-            copied_video: None,
-            copied_audio: None,
-            gates: Vec::new(),
+        let mut source = Self::default();
+        let entries = Entries {
+            video: source.add_video(pipeline, &queue, facts, needs, counters)?,
+            audio: source.add_sound(pipeline, &queue, needs, counters)?,
         };
-        let (mut video_entry, mut audio_entry) = (None, None);
-        if needs.decoded_video || needs.copied_video {
-            let (entry, tee) = source.entry(pipeline, &queue, "video")?;
-            video_entry = Some(entry);
-            if needs.decoded_video {
-                let decoded = decoded_video(pipeline, facts, counters)?;
-                let entry = decode(pipeline, &tee, &decoded.0, "video", counters)?;
-                correct_range(&entry, facts);
-                source.decoded_video = Some(decoded.1);
-            }
-            source.copied_video = needs.copied_video.then_some(tee);
-        }
-        if needs.decoded_audio || needs.copied_audio {
-            let (entry, tee) = source.entry(pipeline, &queue, "audio")?;
-            audio_entry = Some(entry);
-            if needs.decoded_audio {
-                let decoded = decoded_audio(pipeline, counters)?;
-                decode(pipeline, &tee, &decoded.0, "audio", counters)?;
-                source.decoded_audio = Some(decoded.1);
-            }
-            source.copied_audio = needs.copied_audio.then_some(tee);
-        }
-        let still = facts.still_picture;
-        route(pipeline, &parse, video_entry, audio_entry, still);
+        route(pipeline, &parse, entries, facts.still_picture);
         Ok(source)
+    }
+
+    fn add_video(
+        &mut self,
+        pipeline: &gst::Pipeline,
+        queue: &gst::Element,
+        facts: &InputFacts,
+        needs: Needs,
+        counters: &Arc<Counters>,
+    ) -> Result<Option<gst::Pad>, Failure> {
+        let decodes = needs.decoded_video || needs.decoded_fields;
+        if !decodes && !needs.copied_video {
+            return Ok(None);
+        }
+        let (entry, tee) = self.entry(pipeline, queue, "video")?;
+        if decodes {
+            let head = self.add_pictures(pipeline, facts, needs, counters)?;
+            let pad = decode(pipeline, &tee, &head, "video", counters)?;
+            correct_range(&pad, facts);
+        }
+        self.copied_video = needs.copied_video.then_some(tee);
+        Ok(Some(entry))
+    }
+
+    fn add_sound(
+        &mut self,
+        pipeline: &gst::Pipeline,
+        queue: &gst::Element,
+        needs: Needs,
+        counters: &Arc<Counters>,
+    ) -> Result<BTreeMap<usize, gst::Pad>, Failure> {
+        let mut entries = BTreeMap::new();
+        for track in needs.decoded_tracks.and(needs.copied_tracks).iter() {
+            let kind = format!("audio{track}");
+            let (entry, tee) = self.entry(pipeline, queue, &kind)?;
+            if needs.decoded_tracks.contains(track) {
+                let (head, decoded) = decoded_audio(pipeline, &kind, counters)?;
+                decode(pipeline, &tee, &head, &kind, counters)?;
+                self.decoded_tracks.insert(track, decoded);
+            }
+            if needs.copied_tracks.contains(track) {
+                self.copied_tracks.insert(track, tee);
+            }
+            entries.insert(track, entry);
+        }
+        Ok(entries)
     }
 
     /// Raw pictures from elsewhere, such as an animated GIF's; `head` gives RGBA.
@@ -76,16 +111,15 @@ impl Source {
         facts: &InputFacts,
         counters: &Arc<Counters>,
     ) -> Result<Self, Failure> {
-        let decoded = decoded_video(pipeline, facts, counters)?;
-        link(&[head, &decoded.0])?;
+        let mut source = Self::default();
+        let needs = Needs {
+            decoded_video: true,
+            ..Needs::default()
+        };
+        let entry = source.add_pictures(pipeline, facts, needs, counters)?;
+        link(&[head, &entry])?;
         counters.video_decoders.store(1, Relaxed);
-        Ok(Self {
-            decoded_video: Some(decoded.1),
-            decoded_audio: None,
-            copied_video: None,
-            copied_audio: None,
-            gates: Vec::new(),
-        })
+        Ok(source)
     }
 
     /// A queue of the demuxer and a tee behind it.
@@ -111,18 +145,19 @@ fn parser(pipeline: &gst::Pipeline, path: &Path) -> Result<gst::Element, Failure
     Ok(parse)
 }
 
-/// Links the first film and the first sound to their entries; everything else ends in nothing.
-fn route(pipeline: &gst::Pipeline, parse: &gst::Element, video: Option<gst::Pad>, audio: Option<gst::Pad>, still: bool) {
+/// Links the first film and the wanted tracks of sound to their entries; everything else ends in nothing.
+fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, still: bool) {
+    let all: Vec<gst::Pad> = entries.video.iter().chain(entries.audio.values()).cloned().collect();
     let weak = pipeline.downgrade();
-    let (video_pad, audio_pad) = (video.clone(), audio.clone());
+    let tracks = AtomicUsize::new(0);
     parse.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let kind = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
         let entry = if kind.starts_with("video/") || (still && kind.starts_with("image/")) || is_motion_jpeg(&kind, &caps) {
-            video_pad.as_ref()
+            entries.video.as_ref()
         } else if kind.starts_with("audio/") {
-            audio_pad.as_ref()
+            entries.audio.get(&tracks.fetch_add(1, Relaxed))
         } else {
             None
         };
@@ -133,7 +168,7 @@ fn route(pipeline: &gst::Pipeline, parse: &gst::Element, video: Option<gst::Pad>
     });
     let weak = pipeline.downgrade();
     parse.connect_no_more_pads(move |_| {
-        let missing = video.iter().chain(&audio).any(|entry| !entry.is_linked());
+        let missing = all.iter().any(|entry| !entry.is_linked());
         if let Some(pipeline) = weak.upgrade().filter(|_| missing) {
             let message = gst::message::Error::builder(gst::StreamError::Demux, "a stream that the header names is not in the file")
                 .src(&pipeline)
@@ -232,46 +267,53 @@ fn correct_range(entry: &gst::Pad, facts: &InputFacts) {
     });
 }
 
-/// Upright, progressive pictures: the chain's first element and the tee at its end.
-fn decoded_video(pipeline: &gst::Pipeline, facts: &InputFacts, counters: &Arc<Counters>) -> Result<(gst::Element, gst::Element), Failure> {
-    let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
-    let mut chain = vec![make(pipeline, "identity", "video-raw")?];
-    if is_full_range(facts) {
-        // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is.
-        chain.push(make(pipeline, "videoconvert", "video-range-convert")?);
-        let caps = gst::Caps::builder("video/x-raw").field("format", "BGRx").build();
-        chain.push(caps_filter(pipeline, "video-range", &caps)?);
+impl Source {
+    /// The chain from the decoder to the tees of pictures; gives its first element.
+    fn add_pictures(
+        &mut self,
+        pipeline: &gst::Pipeline,
+        facts: &InputFacts,
+        needs: Needs,
+        counters: &Arc<Counters>,
+    ) -> Result<gst::Element, Failure> {
+        let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
+        let mut chain = vec![make(pipeline, "identity", "video-raw")?];
+        if is_full_range(facts) {
+            // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is.
+            chain.push(make(pipeline, "videoconvert", "video-range-convert")?);
+            let format = if video.bit_depth > 8 { "ARGB64_LE" } else { "BGRx" };
+            let caps = gst::Caps::builder("video/x-raw").field("format", format).build();
+            chain.push(caps_filter(pipeline, "video-range", &caps)?);
+        }
+        if video.interlaced && needs.decoded_fields {
+            let tee = make(pipeline, "tee", "video-fields-tee")?;
+            chain.extend([tee.clone(), raw_queue(pipeline, "video-fields-queue")?]);
+            self.decoded_fields = Some(tee);
+        }
+        if video.interlaced && needs.decoded_video {
+            chain.extend(picture::deinterlace(pipeline, "video", false)?);
+        }
+        if let Some(direction) = picture::direction(video.rotation_deg, mps_proto::v1::Flip::None) {
+            let flip = make(pipeline, "videoflip", "video-upright")?;
+            flip.set_property_from_str("video-direction", direction);
+            chain.push(flip);
+        }
+        let tee = make(pipeline, "tee", "video-tee")?;
+        tee.set_property("allow-not-linked", true);
+        counters::count(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded));
+        chain.push(tee.clone());
+        link(&chain.iter().collect::<Vec<_>>())?;
+        if needs.decoded_fields && self.decoded_fields.is_none() {
+            self.decoded_fields = Some(tee.clone());
+        }
+        self.decoded_video = Some(tee);
+        chain.first().cloned().ok_or_else(|| broken("empty chain"))
     }
-    if video.interlaced {
-        chain.push(make(pipeline, "videoconvert", "video-deinterlace-convert")?);
-        let deinterlace = make(pipeline, "deinterlace", "video-deinterlace")?;
-        // The method yadif stamps two pictures alike in 1.22.
-        deinterlace.set_property_from_str("method", "greedyh");
-        // One picture per frame, not per field.
-        deinterlace.set_property_from_str("fields", "top");
-        chain.push(deinterlace);
-    }
-    if let Some(direction) = match video.rotation_deg {
-        90 => Some("90r"),
-        180 => Some("180"),
-        270 => Some("90l"),
-        _ => None,
-    } {
-        let flip = make(pipeline, "videoflip", "video-upright")?;
-        flip.set_property_from_str("video-direction", direction);
-        chain.push(flip);
-    }
-    let tee = make(pipeline, "tee", "video-tee")?;
-    counters::count(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded));
-    chain.push(tee.clone());
-    link(&chain.iter().collect::<Vec<_>>())?;
-    let head = chain.first().cloned().ok_or_else(|| broken("empty chain"))?;
-    Ok((head, tee))
 }
 
-fn decoded_audio(pipeline: &gst::Pipeline, counters: &Arc<Counters>) -> Result<(gst::Element, gst::Element), Failure> {
-    let head = make(pipeline, "identity", "audio-raw")?;
-    let tee = make(pipeline, "tee", "audio-tee")?;
+fn decoded_audio(pipeline: &gst::Pipeline, kind: &str, counters: &Arc<Counters>) -> Result<(gst::Element, gst::Element), Failure> {
+    let head = make(pipeline, "identity", &format!("{kind}-raw"))?;
+    let tee = make(pipeline, "tee", &format!("{kind}-tee"))?;
     counters::count(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded_sound));
     link(&[&head, &tee])?;
     Ok((head, tee))

@@ -1,6 +1,8 @@
 //! From a plan's rules to figures, once the input is known: percent, negative offsets, sizes, frame rates, missing streams. Pure.
 
 mod geometry;
+pub mod language;
+pub mod levels;
 pub mod offsets;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use mps_proto::{
 
 use crate::{failure, probe::InputFacts};
 
-pub use geometry::{Frame, Geometry};
+pub use geometry::{Frame, Geometry, pixels};
 pub use offsets::Clip;
 
 /// The film, or the still picture: never an attached picture.
@@ -66,4 +68,9 @@ pub fn stream_missing(message: &str, hint: &str) -> Failure {
 /// What a worker of another version would know.
 pub fn unsupported(message: &str) -> Failure {
     failure::data(ErrorReason::Unsupported, message, "upgrade the worker to the server's version")
+}
+
+/// Tracks of sound, in the order of the input.
+pub fn sounds(facts: &InputFacts) -> Vec<&MediaStream> {
+    facts.media.streams.iter().filter(|stream| stream.kind == "audio").collect()
 }

@@ -1,0 +1,186 @@
+//! What becomes of the sound: which tracks, and how each is encoded.
+
+use mps_proto::{
+    v1::{AudioCodec, AudioSettings, AudioTrackSelector, ErrorReason, MediaStream, audio_track_selector::Selector},
+    worker::v1::Failure,
+};
+
+use crate::{
+    failure,
+    probe::InputFacts,
+    rules::{language, sounds, stream_missing, unless_undecodable},
+};
+
+/// The sound of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sound {
+    /// Positions among the input's tracks of sound, in the order of the output.
+    pub tracks: Vec<usize>,
+    pub how: Audio,
+    /// Whether the tracks become one.
+    pub mix: bool,
+}
+
+/// Whether sound is encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audio {
+    Copy,
+    Encode(AudioEncode),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioEncode {
+    pub codec: AudioCodec,
+    pub bitrate_bps: i64,
+    pub sample_rate_hz: i32,
+    pub channels: i32,
+    /// Whether lossless codecs keep more than 16 bits of a sample.
+    pub wide: bool,
+}
+
+/// Sample rates that encoders take, in Hz.
+const SAMPLE_RATES: &[i32] = &[16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+const OPUS_RATES: &[i32] = &[16_000, 24_000, 48_000];
+const DOLBY_RATES: &[i32] = &[32_000, 44_100, 48_000];
+/// Codecs of input that may hold more than 16 bits a sample.
+const LOSSLESS: &[&str] = &["flac", "alac", "wavpack", "truehd"];
+
+impl AudioEncode {
+    /// `stream`: the track that is encoded, or the first of those that are mixed.
+    pub fn resolve(settings: &AudioSettings, stream: &MediaStream) -> Self {
+        let properties = stream.audio.unwrap_or_default();
+        Self {
+            codec: settings.codec(),
+            bitrate_bps: settings.bitrate_bps.unwrap_or(128_000),
+            sample_rate_hz: nearest_rate(settings.codec(), settings.sample_rate_hz.unwrap_or(properties.sample_rate_hz)),
+            channels: settings.channels.unwrap_or_else(|| properties.channels.clamp(1, 2)),
+            wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
+        }
+    }
+}
+
+fn nearest_rate(codec: AudioCodec, wanted_hz: i32) -> i32 {
+    let rates = match codec {
+        AudioCodec::Opus => OPUS_RATES,
+        AudioCodec::Ac3 | AudioCodec::Eac3 => DOLBY_RATES,
+        _ => SAMPLE_RATES,
+    };
+    if wanted_hz <= 0 {
+        return 48_000;
+    }
+    let distance = |rate: &i32| (rate - wanted_hz).abs();
+    rates.iter().copied().min_by_key(distance).unwrap_or(48_000)
+}
+
+impl Sound {
+    /// `None`: the output has no sound, since the input has none and nobody asked for a certain track.
+    pub fn resolve(
+        settings: &AudioSettings,
+        selectors: &[AudioTrackSelector],
+        mix: bool,
+        facts: &InputFacts,
+    ) -> Result<Option<Self>, Failure> {
+        let tracks = select(selectors, facts)?;
+        let streams = sounds(facts);
+        let Some(first) = tracks.first().and_then(|track| streams.get(*track)) else {
+            return Ok(None);
+        };
+        if settings.codec() == AudioCodec::Copy {
+            return Ok(Some(Self {
+                tracks,
+                how: Audio::Copy,
+                mix: false,
+            }));
+        }
+        for stream in tracks.iter().filter_map(|track| streams.get(*track)) {
+            unless_undecodable(stream, facts)?;
+        }
+        Ok(Some(Self {
+            mix: mix && tracks.len() > 1,
+            how: Audio::Encode(AudioEncode::resolve(settings, first)),
+            tracks,
+        }))
+    }
+}
+
+/// Positions of the tracks that selectors name, each once, in their order; the first one where there are no selectors.
+pub fn select(selectors: &[AudioTrackSelector], facts: &InputFacts) -> Result<Vec<usize>, Failure> {
+    let streams = sounds(facts);
+    if selectors.is_empty() {
+        return Ok((0..streams.len().min(1)).collect());
+    }
+    let mut chosen: Vec<usize> = Vec::new();
+    for selector in selectors {
+        let found: Vec<usize> = match &selector.selector {
+            Some(Selector::Index(index)) => usize::try_from(*index)
+                .ok()
+                .filter(|index| *index < streams.len())
+                .into_iter()
+                .collect(),
+            Some(Selector::Language(wanted)) => {
+                let speaks = |track: &usize| streams.get(*track).is_some_and(|stream| language::same(&stream.language, wanted));
+                (0..streams.len()).filter(speaks).collect()
+            }
+            Some(Selector::All(true)) => (0..streams.len()).collect(),
+            _ => Vec::new(),
+        };
+        if found.is_empty() {
+            return Err(no_such_track(selector, &streams));
+        }
+        chosen.extend(found.into_iter().filter(|track| !chosen.contains(track)).collect::<Vec<_>>());
+    }
+    Ok(chosen)
+}
+
+fn no_such_track(selector: &AudioTrackSelector, streams: &[&MediaStream]) -> Failure {
+    let wanted = match &selector.selector {
+        Some(Selector::Index(index)) => format!("with index {index}"),
+        Some(Selector::Language(language)) => format!("in the language {language:?}"),
+        _ => "at all".to_owned(),
+    };
+    let languages: Vec<&str> = streams
+        .iter()
+        .map(|stream| {
+            if stream.language.is_empty() {
+                "untagged"
+            } else {
+                stream.language.as_str()
+            }
+        })
+        .collect();
+    stream_missing(
+        &format!("the input has no track of sound {wanted}"),
+        &format!("it has {} tracks of sound: [{}]", streams.len(), languages.join(", ")),
+    )
+}
+
+/// The codec's name as `MediaStream.codec` says it.
+pub fn codec_name(codec: AudioCodec) -> &'static str {
+    match codec {
+        AudioCodec::Mp3 => "mp3",
+        AudioCodec::Mp2 => "mp2",
+        AudioCodec::Ac3 => "ac3",
+        AudioCodec::Eac3 => "eac3",
+        AudioCodec::Opus => "opus",
+        AudioCodec::Vorbis => "vorbis",
+        AudioCodec::Flac => "flac",
+        AudioCodec::Pcm16 => "pcm_s16le",
+        AudioCodec::Pcm24 => "pcm_s24le",
+        _ => "aac",
+    }
+}
+
+/// Refuses a copy that a container cannot hold.
+pub fn unless_copyable(stream: &MediaStream, codecs: &[&str]) -> Result<(), Failure> {
+    if codecs
+        .iter()
+        .any(|codec| *codec == stream.codec || (codec.ends_with('*') && stream.codec.starts_with(codec.trim_end_matches('*'))))
+    {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        format!("the container cannot hold {} as it is", stream.codec),
+        "encode the stream instead of copying it, or choose another container",
+    ))
+}

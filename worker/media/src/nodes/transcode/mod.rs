@@ -1,0 +1,285 @@
+//! Transcodes: one film or sound file, encoded or as it is.
+
+mod audio;
+mod expect;
+mod video;
+
+use std::time::Duration;
+
+use mps_proto::{
+    v1::{AudioCodec, Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
+    worker::v1::{Failure, FileResult, PlanNode, PlanOutput},
+};
+
+use super::{Branch, Checking, Context, Job, Made, Needs, Resolved, Tracks, first_output};
+use crate::{
+    check::check_output,
+    failure, faststart,
+    outputs::{CHECK_DEADLINE, described},
+    pass::{
+        Graph, Range,
+        containers::{self, ContainerRule},
+        counters::NodeCounters,
+        file::{Kept, Output},
+        needed, output_path, timestamper, video as video_branch,
+    },
+    probe::InputFacts,
+    rules::{Clip, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
+};
+
+pub use audio::{Audio, AudioEncode, Sound, select};
+pub use video::{Gop, Rate, VideoEncode};
+
+/// One film or sound file.
+#[derive(Debug, Clone)]
+pub struct Transcode {
+    pub output: PlanOutput,
+    pub container: Container,
+    pub video: Option<Video>,
+    pub sound: Option<Sound>,
+    pub clip: Clip,
+    pub kept: Kept,
+}
+
+/// The video stream of a file.
+#[derive(Debug, Clone)]
+pub enum Video {
+    Copy,
+    Encode(VideoEncode),
+}
+
+pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &Context) -> Resolved {
+    let facts = context.facts;
+    let film = film_of(facts);
+    if settings.video.is_some() && film.is_none() {
+        return Err(stream_missing(
+            "the input has no picture",
+            "use an audio preset, such as preset-m4a-96k",
+        ));
+    }
+    let rule = container_rule(settings.container())?;
+    let sound = match &settings.audio {
+        Some(audio) => {
+            refuse_audio(rule, audio.codec())?;
+            Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?
+        }
+        None => None,
+    };
+    if settings.video.is_none() && sound.is_none() {
+        return Err(stream_missing(
+            "the input has no sound",
+            "use a node with video, or an input with sound",
+        ));
+    }
+    if let Some(sound) = &sound {
+        unless_held(rule, sound, facts)?;
+    }
+    let clip = Clip::resolve(
+        node.start_offset.as_ref(),
+        node.end_offset.as_ref(),
+        duration(facts),
+        frame_rate(film),
+    )?;
+    Ok(Box::new(Transcode {
+        output: first_output(node)?,
+        container: settings.container(),
+        video: settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?,
+        sound,
+        clip,
+        kept: Kept {
+            tags: settings.metadata() != MetadataPolicy::Strip,
+            cover: settings.cover_art() != MetadataPolicy::Strip,
+        },
+    }))
+}
+
+fn container_rule(container: Container) -> Result<&'static ContainerRule, Failure> {
+    containers::rule(container).ok_or_else(|| unsupported(&format!("this worker does not write {}", container.as_str_name())))
+}
+
+fn video_job(settings: &VideoSettings, rule: &ContainerRule, facts: &InputFacts) -> Result<Video, Failure> {
+    let stream = film_of(facts).ok_or_else(|| stream_missing("the input has no picture", "leave the video out"))?;
+    if settings.codec() == VideoCodec::Copy {
+        return audio::unless_copyable(stream, rule.copied_video).map(|()| Video::Copy);
+    }
+    if !rule.video.contains(&settings.codec()) {
+        return Err(not_muxed(rule, settings.codec().as_str_name()));
+    }
+    unless_undecodable(stream, facts)?;
+    VideoEncode::resolve(settings, stream).map(Video::Encode)
+}
+
+fn refuse_audio(rule: &ContainerRule, codec: AudioCodec) -> Result<(), Failure> {
+    if codec == AudioCodec::Copy || rule.audio.contains(&codec) {
+        return Ok(());
+    }
+    Err(not_muxed(rule, codec.as_str_name()))
+}
+
+fn not_muxed(rule: &ContainerRule, codec: &str) -> Failure {
+    failure::data(
+        ErrorReason::Unsupported,
+        format!(
+            "GStreamer 1.22's {} writes no {codec} into {}",
+            rule.muxer.unwrap_or("encoder"),
+            rule.container.as_str_name()
+        ),
+        "choose another codec or container, such as MKV",
+    )
+}
+
+fn unless_held(rule: &ContainerRule, sound: &Sound, facts: &InputFacts) -> Result<(), Failure> {
+    let streams = sounds(facts);
+    if sound.how == Audio::Copy {
+        for stream in sound.tracks.iter().filter_map(|track| streams.get(*track)) {
+            audio::unless_copyable(stream, rule.copied_audio)?;
+        }
+    }
+    if sound.tracks.len() > 1 && !sound.mix && !rule.many_tracks {
+        return Err(failure::data(
+            ErrorReason::Unsupported,
+            format!(
+                "{} holds one track of sound, not {}",
+                rule.container.as_str_name(),
+                sound.tracks.len()
+            ),
+            "select one track, set mix_audio_tracks, or choose another container",
+        ));
+    }
+    Ok(())
+}
+
+impl Job for Transcode {
+    fn needs(&self) -> Needs {
+        let tracks = self
+            .sound
+            .as_ref()
+            .map_or_else(Tracks::default, |sound| sound.tracks.iter().copied().collect());
+        let copies_sound = self.sound.as_ref().is_some_and(|sound| sound.how == Audio::Copy);
+        let takes_fields = |video: &Video| matches!(video, Video::Encode(settings) if settings.fields);
+        let fields = self.video.as_ref().is_some_and(takes_fields);
+        Needs {
+            decoded_video: matches!(self.video, Some(Video::Encode(_))) && !fields,
+            decoded_fields: fields,
+            copied_video: matches!(self.video, Some(Video::Copy)),
+            decoded_tracks: if copies_sound { Tracks::default() } else { tracks },
+            copied_tracks: if copies_sound { tracks } else { Tracks::default() },
+        }
+    }
+
+    fn part(&self) -> Range {
+        Range {
+            start: self.clip.start,
+            stop: self.clip.end,
+        }
+    }
+
+    fn reads_all(&self) -> bool {
+        matches!(self.video, Some(Video::Copy))
+    }
+
+    fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
+        let path = output_path(graph.order.folder, &self.output);
+        let rule = container_rule(self.container)?;
+        let output = Output::new(graph.pipeline, node, rule, &path, self.kept, graph.counters)?;
+        if let Some(video) = &self.video {
+            self.build_video(graph, node, &output, video)?;
+        }
+        if let Some(sound) = &self.sound {
+            self.build_sound(graph, node, &output, sound)?;
+        }
+        Ok(Box::new(File(self.clone())))
+    }
+
+    fn position(&self, counters: &NodeCounters, duration: Option<Duration>) -> (Option<f64>, u64) {
+        let length = self
+            .clip
+            .length(duration)
+            .map(|length| length.as_secs_f64())
+            .filter(|length| *length > 0.0);
+        let counted = if self.video.is_some() { &counters.video } else { &counters.audio };
+        (length.map(|length| counted.end().as_secs_f64() / length), counted.count())
+    }
+}
+
+impl Transcode {
+    fn build_video(&self, graph: &Graph, node: usize, output: &Output, video: &Video) -> Result<(), Failure> {
+        let window = graph.window(self.clip, graph.order.starts.video);
+        match video {
+            Video::Copy => output.copy(
+                graph.pipeline,
+                needed(graph.source.copied_video.as_ref())?,
+                "video",
+                &window,
+                timestamper(graph.order.facts),
+                graph.counters,
+            ),
+            Video::Encode(settings) => {
+                let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
+                let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
+                let byte_stream = container_rule(self.container)?.byte_stream;
+                let last = video_branch::encode(graph.pipeline, tee, node, settings, byte_stream, &window, graph.counters)?;
+                output.take(graph.pipeline, &last, "video")
+            }
+        }
+    }
+
+    fn build_sound(&self, graph: &mut Graph, node: usize, output: &Output, sound: &Sound) -> Result<(), Failure> {
+        match &sound.how {
+            Audio::Copy => {
+                let window = graph.window(self.clip, graph.order.starts.audio);
+                for (number, track) in sound.tracks.iter().enumerate() {
+                    let tee = needed(graph.source.copied_tracks.get(track))?;
+                    output.copy(graph.pipeline, tee, &kind(number), &window, None, graph.counters)?;
+                }
+            }
+            Audio::Encode(settings) if sound.mix => {
+                let packets = graph.sound(node, settings, self.clip, &sound.tracks)?;
+                output.take_shared(graph.pipeline, &packets, &kind(0))?;
+            }
+            Audio::Encode(settings) => {
+                for (number, track) in sound.tracks.iter().enumerate() {
+                    let packets = graph.sound(node, settings, self.clip, &[*track])?;
+                    output.take_shared(graph.pipeline, &packets, &kind(number))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Name of a stream of sound within the node.
+fn kind(number: usize) -> String {
+    if number == 0 {
+        "audio".to_owned()
+    } else {
+        format!("audio{number}")
+    }
+}
+
+/// The file of a transcode.
+struct File(Transcode);
+
+impl Branch for File {
+    fn check(self: Box<Self>, checking: &Checking) -> Result<Made, Failure> {
+        Ok(Made {
+            files: vec![film(&self.0, checking)?],
+            ..Made::default()
+        })
+    }
+}
+
+fn film(job: &Transcode, checking: &Checking) -> Result<FileResult, Failure> {
+    let path = output_path(checking.folder, &job.output);
+    if container_rule(job.container)?.index_first {
+        faststart::move_index_first(&path).map_err(|error| {
+            failure::node(
+                ErrorReason::DiskFull,
+                format!("the index could not be moved to the front: {error}"),
+                "give the worker more scratch space",
+            )
+        })?;
+    }
+    let media = check_output(&path, &expect::expectation(job, checking.counters, checking.facts), CHECK_DEADLINE)?;
+    Ok(described(&job.output, &path, media, None))
+}

@@ -1,0 +1,173 @@
+//! What becomes of the picture: settings and the input's film resolved into an encoding. Used by every kind that encodes video.
+
+use std::time::Duration;
+
+use mps_proto::{
+    v1::{CropArea, Deinterlace, EncoderSpeed, ErrorReason, HdrPolicy, MediaStream, PadFill, RateControl, VideoCodec, VideoSettings},
+    worker::v1::Failure,
+};
+
+use crate::{
+    failure,
+    pass::picture::{Colour, Hdr, Look},
+    rules::{Frame, Geometry, levels},
+};
+
+/// How a film is encoded, with nothing left open.
+#[derive(Debug, Clone)]
+pub struct VideoEncode {
+    pub codec: VideoCodec,
+    pub rate: Rate,
+    pub look: Look,
+    /// Constant frame rate; `None`: time stamps are kept.
+    pub frame_rate: Option<(i32, i32)>,
+    pub gop: Gop,
+    /// Whether scene cuts get key frames besides.
+    pub scene_cuts: bool,
+    /// B-frames between two others; `None`: as the encoder likes.
+    pub b_frames: Option<i32>,
+    pub bit_depth: i32,
+    pub profile: String,
+    /// Empty: the lowest that fits.
+    pub level: String,
+    pub speed: EncoderSpeed,
+    /// Whether it takes the fields of an interlaced film as they are.
+    pub fields: bool,
+}
+
+/// How bits are spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    Crf(i32),
+    CappedCrf { crf: i32, max_bps: i64 },
+    Average { bps: i64, max_bps: Option<i64> },
+    Constant { bps: i64 },
+}
+
+/// Longest distance between key frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gop {
+    Frames(i32),
+    /// A key frame at each multiple of it, whatever the frame rate.
+    Time(Duration),
+}
+
+const USUAL_GOP: i32 = 250;
+
+impl VideoEncode {
+    /// `stream`: the input's film.
+    pub fn resolve(settings: &VideoSettings, stream: &MediaStream) -> Result<Self, Failure> {
+        let frame_rate = settings
+            .frame_rate_num
+            .map(|num| (num, settings.frame_rate_den.unwrap_or(1).max(1)));
+        let bit_depth = settings.bit_depth.unwrap_or(8);
+        let resolved = Self {
+            codec: settings.codec(),
+            rate: rate(settings),
+            look: look(settings, stream, bit_depth)?,
+            frame_rate,
+            gop: gop(settings),
+            scene_cuts: settings.scene_cuts.unwrap_or(true),
+            b_frames: settings.b_frames,
+            bit_depth,
+            profile: settings.profile().to_owned(),
+            level: settings.level().to_owned(),
+            speed: settings.speed(),
+            fields: settings.deinterlace() == Deinterlace::Off,
+        };
+        levels::unless_exceeded(&resolved, stream)?;
+        Ok(resolved)
+    }
+}
+
+/// Constant rate factor that looks about alike in all codecs.
+fn usual_crf(codec: VideoCodec) -> i32 {
+    match codec {
+        VideoCodec::H265 => 28,
+        VideoCodec::Av1 | VideoCodec::Vp9 => 32,
+        VideoCodec::Vp8 => 20,
+        VideoCodec::Mpeg2 => 8,
+        _ => 23,
+    }
+}
+
+fn rate(settings: &VideoSettings) -> Rate {
+    let crf = settings.crf.unwrap_or(usual_crf(settings.codec()));
+    let bps = settings.bitrate_bps();
+    match (settings.rate_control(), settings.max_bitrate_bps) {
+        (RateControl::Vbr, max_bps) => Rate::Average { bps, max_bps },
+        (RateControl::Cbr, _) => Rate::Constant { bps },
+        (RateControl::CappedCrf, Some(max_bps)) => Rate::CappedCrf { crf, max_bps },
+        _ => Rate::Crf(crf),
+    }
+}
+
+fn gop(settings: &VideoSettings) -> Gop {
+    match settings.gop_duration.and_then(|span| Duration::try_from(span).ok()) {
+        Some(span) if !span.is_zero() => Gop::Time(span),
+        _ => Gop::Frames(settings.gop_frames.unwrap_or(USUAL_GOP).max(1)),
+    }
+}
+
+/// The shape of the picture that video settings ask for.
+fn look(settings: &VideoSettings, stream: &MediaStream, bit_depth: i32) -> Result<Look, Failure> {
+    let frame = match &settings.crop {
+        Some(area) => Frame::of(stream).cut_to(stream, area).ok_or_else(|| outside(area, stream))?,
+        None => Frame::of(stream),
+    };
+    let rotation_deg = settings.rotation_deg.unwrap_or(0);
+    let frame = frame.turned(rotation_deg);
+    let (width, height) = frame.sides(settings.size_basis(), settings.width_px, settings.height_px);
+    let geometry = Geometry::resolve(frame, width, height, settings.fit(), settings.allow_upscale(), 2);
+    let progressive = stream.video.as_ref().is_none_or(|video| !video.interlaced);
+    let format = if bit_depth > 8 { "I420_10LE" } else { "I420" };
+    Ok(Look {
+        deinterlace: settings.deinterlace() == Deinterlace::On && progressive,
+        crop: settings.crop,
+        rotation_deg,
+        flip: settings.flip(),
+        lanczos: settings.enhancement.as_ref().is_some_and(|wanted| wanted.lanczos()),
+        fill: match settings.pad_fill() {
+            PadFill::Unspecified => PadFill::Black,
+            fill => fill,
+        },
+        tone_map: tone_map(settings, stream, bit_depth)?,
+        ..Look::plain(geometry, format, Colour::OfInput)
+    })
+}
+
+fn outside(area: &CropArea, stream: &MediaStream) -> Failure {
+    let (width, height) = crate::rules::pixels(stream);
+    failure::data(
+        ErrorReason::Unsupported,
+        format!(
+            "the area {}x{} at ({}, {}) does not lie in the input's picture of {width}x{height}",
+            area.width_px, area.height_px, area.left_px, area.top_px
+        ),
+        "choose crop within the upright picture, or leave it out",
+    )
+}
+
+/// What is mapped, by the policy for high dynamic range.
+fn tone_map(settings: &VideoSettings, stream: &MediaStream, bit_depth: i32) -> Result<Option<Hdr>, Failure> {
+    let Some(hdr) = Hdr::of(stream) else { return Ok(None) };
+    let policy = match settings.hdr() {
+        HdrPolicy::Unspecified if bit_depth > 8 => HdrPolicy::Keep,
+        HdrPolicy::Unspecified => HdrPolicy::ToneMap,
+        policy => policy,
+    };
+    match policy {
+        HdrPolicy::Keep if bit_depth > 8 => Ok(None),
+        HdrPolicy::Keep => Err(failure::data(
+            ErrorReason::Unsupported,
+            "8 bits cannot keep the input's high dynamic range",
+            "set bit_depth to 10, or hdr to TONE_MAP",
+        )),
+        HdrPolicy::Refuse => Err(failure::data(
+            ErrorReason::Unsupported,
+            "the input has high dynamic range, which the settings refuse",
+            "set hdr to TONE_MAP or KEEP to take it",
+        )),
+        _ => Ok(Some(hdr)),
+    }
+}

@@ -1,0 +1,179 @@
+//! Encoders of video: what each is told of codec, rate, key frames, speed. All give the same bytes whenever they are run: threads are
+//! fixed by the picture's size where the output depends on them.
+
+mod hardware;
+mod vpx;
+mod x26x;
+
+use std::time::Duration;
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{EncoderSpeed, ErrorReason, VideoCodec},
+    worker::v1::Failure,
+};
+
+use super::{
+    clip::clock,
+    elements::{caps_filter, make, pad},
+};
+use crate::{
+    capabilities, failure,
+    nodes::{Gop, Rate, VideoEncode},
+};
+
+/// No key frames but those that are asked for.
+const NEVER: i32 = 1 << 30;
+/// How long a decoder's buffer holds at the peak rate, in milliseconds.
+const BUFFER_MS: i64 = 2_000;
+
+/// Encoder, parser and a filter that fixes profile and form, to be linked in order. `byte_stream`: with start codes, as transport streams
+/// want it.
+pub fn chain(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode, byte_stream: bool) -> Result<Vec<gst::Element>, Failure> {
+    let name = |part: &str| format!("{prefix}-{part}");
+    let encoder = encoder(pipeline, &name("encode"), job)?;
+    if let Gop::Time(span) = job.gop {
+        force_keys(&pad(&encoder, "sink")?, &encoder, span);
+    }
+    let mut chain = vec![encoder];
+    if let Some(parser) = parser(job.codec) {
+        chain.push(make(pipeline, parser, &name("parse"))?);
+    }
+    chain.push(caps_filter(pipeline, &name("caps"), &compressed_caps(job, byte_stream))?);
+    Ok(chain)
+}
+
+fn encoder(pipeline: &gst::Pipeline, name: &str, job: &VideoEncode) -> Result<gst::Element, Failure> {
+    let factory = capabilities::video_encoder(job.codec, job.bit_depth).ok_or_else(|| missing(job))?;
+    let encoder = make(pipeline, factory, name)?;
+    match factory {
+        "x264enc" => x26x::x264(&encoder, job),
+        "x265enc" => x26x::x265(&encoder, job),
+        "av1enc" => vpx::av1(&encoder, job),
+        "vp8enc" | "vp9enc" => vpx::vpx(&encoder, job),
+        "avenc_mpeg2video" => vpx::mpeg2(&encoder, job),
+        _ => hardware::set_up(&encoder, job)?,
+    }
+    Ok(encoder)
+}
+
+fn missing(job: &VideoEncode) -> Failure {
+    let codec = job.codec.as_str_name();
+    let depth = job.bit_depth;
+    if job.codec == VideoCodec::Av1 && depth > 8 {
+        return failure::data(
+            ErrorReason::Unsupported,
+            "GStreamer 1.22's av1enc takes 8 bits only",
+            "choose bit_depth 8, or H.265 or VP9 for 10 bits",
+        );
+    }
+    failure::data(
+        ErrorReason::Unsupported,
+        format!("this worker has no encoder for {codec} with {depth} bits"),
+        &format!("install the Debian package {}", capabilities::video_package(job.codec)),
+    )
+}
+
+/// Frames between key frames at most, for encoders that count them.
+fn gop_frames(job: &VideoEncode) -> i32 {
+    match job.gop {
+        Gop::Frames(frames) => frames.max(1),
+        Gop::Time(_) => NEVER,
+    }
+}
+
+/// Asks for a key frame at the first picture of each span of running time.
+fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
+    let span = clock(span).max(gst::ClockTime::MSECOND);
+    let weak = encoder.downgrade();
+    let next = std::sync::Mutex::new(span);
+    entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let (Some(buffer), Some(encoder)) = (info.buffer(), weak.upgrade()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let time = segment
+            .as_ref()
+            .and_then(|event| event.segment().downcast_ref::<gst::ClockTime>())
+            .and_then(|segment| segment.to_running_time(buffer.pts()?));
+        let (Some(time), Ok(mut next)) = (time, next.lock()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        // Time stamps are cut to nanoseconds: a picture that begins within half of itself is the one.
+        let near = time + buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
+        if near >= *next {
+            while near >= *next {
+                *next += span;
+            }
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+            encoder.send_event(event);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Threads of an encoder, by the picture's height alone.
+fn threads(job: &VideoEncode) -> i32 {
+    (job.look.geometry.height / 128).clamp(1, 16)
+}
+
+fn kbps(bits: i64) -> u32 {
+    u32::try_from((bits / 1000).max(1)).unwrap_or(u32::MAX)
+}
+
+fn parser(codec: VideoCodec) -> Option<&'static str> {
+    match codec {
+        VideoCodec::H265 => Some("h265parse"),
+        VideoCodec::Av1 => Some("av1parse"),
+        VideoCodec::Vp9 => Some("vp9parse"),
+        VideoCodec::Mpeg2 => Some("mpegvideoparse"),
+        VideoCodec::Vp8 => None,
+        _ => Some("h264parse"),
+    }
+}
+
+fn compressed_caps(job: &VideoEncode, byte_stream: bool) -> gst::Caps {
+    let plain = |media: &str| gst::Caps::builder(media).build();
+    let (media, format) = match job.codec {
+        VideoCodec::H265 => ("video/x-h265", "hvc1"),
+        VideoCodec::Av1 => return plain("video/x-av1"),
+        VideoCodec::Vp8 => return plain("video/x-vp8"),
+        VideoCodec::Vp9 => return plain("video/x-vp9"),
+        VideoCodec::Mpeg2 => return plain("video/mpeg"),
+        _ => ("video/x-h264", "avc"),
+    };
+    let caps = gst::Caps::builder(media)
+        .field("stream-format", if byte_stream { "byte-stream" } else { format })
+        .field("alignment", "au");
+    match job.profile.as_str() {
+        "" => caps.build(),
+        "baseline" => caps.field("profile", gst::List::new(["baseline", "constrained-baseline"])).build(),
+        profile => caps.field("profile", profile).build(),
+    }
+}
+
+/// Average and peak of a rate in bit/s, where it has them.
+fn bounds(rate: Rate) -> (Option<i64>, Option<i64>) {
+    match rate {
+        Rate::Crf(_) => (None, None),
+        Rate::CappedCrf { max_bps, .. } => (None, Some(max_bps)),
+        Rate::Average { bps, max_bps } => (Some(bps), max_bps),
+        Rate::Constant { bps } => (Some(bps), Some(bps)),
+    }
+}
+
+fn crf(rate: Rate) -> Option<i32> {
+    match rate {
+        Rate::Crf(crf) | Rate::CappedCrf { crf, .. } => Some(crf),
+        _ => None,
+    }
+}
+
+fn preset(speed: EncoderSpeed) -> &'static str {
+    match speed {
+        EncoderSpeed::Fastest => "ultrafast",
+        EncoderSpeed::Medium => "medium",
+        EncoderSpeed::Slow => "slow",
+        _ => "veryfast",
+    }
+}

@@ -1,0 +1,141 @@
+//! libvpx (VP8, VP9), libaom (AV1), and ffmpeg's MPEG-2.
+
+use gst::prelude::*;
+use mps_proto::v1::{EncoderSpeed, VideoCodec};
+
+use super::{BUFFER_MS, bounds, crf, gop_frames, threads};
+use crate::nodes::{Rate, VideoEncode};
+
+/// Pictures that the encoders look ahead at.
+const LOOKAHEAD: i32 = 25;
+/// Time for a picture in microseconds that means good quality.
+const GOOD_DEADLINE: i64 = 1_000_000;
+/// A rate that constant quality never meets, in bit/s.
+const NO_LIMIT_BPS: i32 = 1_000_000_000;
+/// Scale of MPEG-2's quantisers, and of constant rate factors.
+const MPEG2_QUANTISERS: f64 = 31.0;
+const CRF_SCALE: f64 = 51.0;
+
+pub fn vpx(encoder: &gst::Element, job: &VideoEncode) {
+    let is_vp9 = job.codec == VideoCodec::Vp9;
+    encoder.set_property("deadline", GOOD_DEADLINE);
+    encoder.set_property("cpu-used", vpx_speed(job.speed));
+    encoder.set_property("lag-in-frames", LOOKAHEAD);
+    encoder.set_property("threads", threads(job));
+    encoder.set_property("auto-alt-ref", is_vp9);
+    encoder.set_property("keyframe-max-dist", gop_frames(job));
+    encoder.set_property_from_str("keyframe-mode", if job.scene_cuts { "auto" } else { "disabled" });
+    if is_vp9 {
+        encoder.set_property("row-mt", true);
+        encoder.set_property("tile-columns", tile_columns(job));
+        encoder.set_property("frame-parallel-decoding", false);
+    }
+    let (average, peak) = bounds(job.rate);
+    let bps = |rate: i64| i32::try_from(rate).unwrap_or(NO_LIMIT_BPS);
+    match crf(job.rate) {
+        Some(crf) => {
+            encoder.set_property_from_str("end-usage", "cq");
+            encoder.set_property("cq-level", crf.clamp(0, 63));
+            encoder.set_property("target-bitrate", peak.map_or(NO_LIMIT_BPS, bps));
+        }
+        None => {
+            let constant = matches!(job.rate, Rate::Constant { .. });
+            encoder.set_property_from_str("end-usage", if constant { "cbr" } else { "vbr" });
+            encoder.set_property("target-bitrate", bps(average.unwrap_or_default()));
+        }
+    }
+    if let (Some(average), Some(peak)) = (average, peak) {
+        let over = ((peak - average).max(0) * 100 / average.max(1)).min(100);
+        encoder.set_property("overshoot", i32::try_from(over).unwrap_or(100));
+        encoder.set_property("buffer-size", BUFFER_MS as i32);
+        encoder.set_property("buffer-optimal-size", BUFFER_MS as i32 / 2);
+        encoder.set_property("buffer-initial-size", BUFFER_MS as i32 / 2);
+    }
+}
+
+fn vpx_speed(speed: EncoderSpeed) -> i32 {
+    match speed {
+        EncoderSpeed::Fastest => 5,
+        EncoderSpeed::Medium => 2,
+        EncoderSpeed::Slow => 1,
+        _ => 4,
+    }
+}
+
+/// Logarithm of the columns that a picture is cut into, each at least 256 pixels wide.
+fn tile_columns(job: &VideoEncode) -> i32 {
+    (job.look.geometry.width / 256).max(1).ilog2().min(4) as i32
+}
+
+/// The element has no constant quality of its own: the quantiser is held instead, or its lowest value with a peak rate.
+pub fn av1(encoder: &gst::Element, job: &VideoEncode) {
+    encoder.set_property("cpu-used", av1_speed(job.speed));
+    encoder.set_property("lag-in-frames", LOOKAHEAD.unsigned_abs());
+    encoder.set_property("threads", threads(job).unsigned_abs());
+    encoder.set_property("tile-columns", tile_columns(job).unsigned_abs());
+    encoder.set_property("keyframe-max-dist", gop_frames(job));
+    encoder.set_property_from_str("keyframe-mode", if job.scene_cuts { "auto" } else { "disabled" });
+    let (average, peak) = bounds(job.rate);
+    let kbps = super::kbps;
+    match job.rate {
+        Rate::Crf(crf) => {
+            encoder.set_property_from_str("end-usage", "q");
+            encoder.set_property("min-quantizer", crf.clamp(0, 63).unsigned_abs());
+            encoder.set_property("max-quantizer", crf.clamp(0, 63).unsigned_abs());
+        }
+        Rate::CappedCrf { crf, max_bps } => {
+            encoder.set_property_from_str("end-usage", "vbr");
+            encoder.set_property("min-quantizer", crf.clamp(0, 63).unsigned_abs());
+            encoder.set_property("max-quantizer", 63u32);
+            encoder.set_property("target-bitrate", kbps(max_bps));
+        }
+        Rate::Average { .. } | Rate::Constant { .. } => {
+            let constant = matches!(job.rate, Rate::Constant { .. });
+            encoder.set_property_from_str("end-usage", if constant { "cbr" } else { "vbr" });
+            encoder.set_property("max-quantizer", 63u32);
+            encoder.set_property("target-bitrate", kbps(average.unwrap_or_default()));
+        }
+    }
+    if let (Some(average), Some(peak)) = (average, peak) {
+        let over = ((peak - average).max(0) * 100 / average.max(1)).min(100);
+        encoder.set_property("overshoot-pct", u32::try_from(over).unwrap_or(100));
+    }
+}
+
+fn av1_speed(speed: EncoderSpeed) -> i32 {
+    match speed {
+        EncoderSpeed::Fastest => 9,
+        EncoderSpeed::Medium => 5,
+        EncoderSpeed::Slow => 4,
+        _ => 6,
+    }
+}
+
+pub fn mpeg2(encoder: &gst::Element, job: &VideoEncode) {
+    let set = |name: &str, value: i64| encoder.set_property_from_str(name, &value.to_string());
+    // Slices follow from threads.
+    set("threads", 1);
+    set("gop-size", i64::from(gop_frames(job).min(i32::MAX / 4)));
+    set("max-bframes", i64::from(job.b_frames.unwrap_or(2)));
+    // A threshold that no scene cut reaches.
+    set("sc-threshold", if job.scene_cuts { 0 } else { 1_000_000_000 });
+    let (average, peak) = bounds(job.rate);
+    match crf(job.rate) {
+        Some(crf) => {
+            encoder.set_property_from_str("pass", "quant");
+            let quantiser = (f64::from(crf) * MPEG2_QUANTISERS / CRF_SCALE).round().clamp(1.0, MPEG2_QUANTISERS);
+            encoder.set_property_from_str("quantizer", &quantiser.to_string());
+        }
+        None => {
+            encoder.set_property_from_str("pass", "cbr");
+            set("bitrate", average.unwrap_or_default());
+        }
+    }
+    if let Some(peak) = peak {
+        set("maxrate", peak);
+        set("bufsize", peak * BUFFER_MS / 1000);
+    }
+    if let Rate::Constant { bps } = job.rate {
+        set("minrate", bps);
+    }
+}
