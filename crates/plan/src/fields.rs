@@ -29,6 +29,12 @@ impl<T> IsSet for Vec<T> {
     }
 }
 
+/// The path of the field `name` and those below it.
+pub(crate) fn paths_in<S: Fields>(name: &str) -> Vec<String> {
+    let below = S::paths().into_iter().map(|path| format!("{name}.{path}"));
+    std::iter::once(name.to_owned()).chain(below).collect()
+}
+
 /// Paths of the leaves that are set in the field `name`.
 pub(crate) fn set_paths_in<S: Fields>(name: &str, settings: &S) -> Vec<String> {
     let paths = settings.set_paths();
@@ -53,15 +59,8 @@ macro_rules! fields {
     ($message:ident { $($field:ident $(: $nested:ty)?),* $(,)? }) => {
         impl $crate::fields::Fields for $message {
             fn paths() -> Vec<String> {
-                let mut paths = Vec::new();
-                $(
-                    paths.push(stringify!($field).to_owned());
-                    $(
-                        let below = <$nested as $crate::fields::Fields>::paths();
-                        paths.extend(below.iter().map(|path| format!("{}.{path}", stringify!($field))));
-                    )?
-                )*
-                paths
+                let each: &[Vec<String>] = &[$($crate::fields::fields!(@paths $field $(, $nested)?)),*];
+                each.concat()
             }
 
             fn set_names(&self) -> Vec<&'static str> {
@@ -85,6 +84,12 @@ macro_rules! fields {
                 }
             }
         }
+    };
+    (@paths $field:ident) => {
+        vec![stringify!($field).to_owned()]
+    };
+    (@paths $field:ident, $nested:ty) => {
+        $crate::fields::paths_in::<$nested>(stringify!($field))
     };
     (@set_paths $paths:ident, $self:ident, $field:ident) => {
         if $crate::fields::IsSet::is_set(&$self.$field) {

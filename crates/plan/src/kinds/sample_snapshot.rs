@@ -96,7 +96,7 @@ impl KindSettings for SampleSnapshotSettings {
 
     fn forget_dependents(&mut self, path: &str, from: &Self) {
         match (path.split_once('.'), &mut self.picture) {
-            (Some(("picture", name)), Some(picture)) => picture.forget_dependents(name, &from.picture.clone().unwrap_or_default()),
+            (Some(("picture", name)), Some(picture)) => picture.forget_dependents(name, &from.picture.unwrap_or_default()),
             _ => forget_other_distance(&mut self.interval, &mut self.interval_percent, path),
         }
     }
