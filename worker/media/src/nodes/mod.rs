@@ -5,6 +5,7 @@ mod animated_image;
 mod cover;
 mod cover_score;
 mod image_sprite;
+mod improve;
 mod sample_snapshot;
 mod sampling;
 mod snapshot;

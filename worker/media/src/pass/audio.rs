@@ -16,7 +16,7 @@ use super::{
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
 };
-use crate::{capabilities, failure, nodes::AudioEncode};
+use crate::{capabilities, enhance::sound, failure, nodes::AudioEncode};
 
 /// What an encoder and its decoders put before the sound. No muxer writes an edit list for it: silence in front of the encoder makes the
 /// delay whole packets, which are dropped, and the rest moves up.
@@ -46,10 +46,7 @@ pub fn encode(
     counters: &Arc<Counters>,
 ) -> Result<gst::Element, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
-    let raw = match tees {
-        [tee] => track(pipeline, tee, prefix, window, &raw_caps(job))?,
-        _ => mix(pipeline, tees, prefix, job, window)?,
-    };
+    let raw = raw(pipeline, tees, prefix, job, window)?;
     let encoder = encoder(pipeline, &name("encode"), job)?;
     counters::count(&pad(&encoder, "sink")?, counters, move |counters| {
         counters.nodes.get(node).map(|node| &node.audio)
@@ -69,29 +66,67 @@ pub fn encode(
     Ok(packets)
 }
 
+/// Samples as the encoder takes them, treated; gives the last element.
+pub fn raw(
+    pipeline: &gst::Pipeline,
+    tees: &[gst::Element],
+    prefix: &str,
+    job: &AudioEncode,
+    window: &Window,
+) -> Result<gst::Element, Failure> {
+    let treatment = treatment(pipeline, prefix, job)?;
+    match tees {
+        [tee] => track(pipeline, tee, prefix, window, treatment, &raw_caps(job)),
+        _ => mix(pipeline, tees, prefix, job, window, treatment),
+    }
+}
+
+/// Elements that improve the sound.
+fn treatment(pipeline: &gst::Pipeline, prefix: &str, job: &AudioEncode) -> Result<Vec<gst::Element>, Failure> {
+    if job.treatment.is_idle() {
+        return Ok(Vec::new());
+    }
+    sound::elements(pipeline, prefix, job.treatment, job.sample_rate_hz, job.channels)
+}
+
 /// One track up to samples of the wanted form.
-fn track(pipeline: &gst::Pipeline, tee: &gst::Element, prefix: &str, window: &Window, caps: &gst::Caps) -> Result<gst::Element, Failure> {
+fn track(
+    pipeline: &gst::Pipeline,
+    tee: &gst::Element,
+    prefix: &str,
+    window: &Window,
+    treatment: Vec<gst::Element>,
+    caps: &gst::Caps,
+) -> Result<gst::Element, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
     window.apply_to_audio(tee, &branch_pad);
     let filter = caps_filter(pipeline, &name("format"), caps)?;
-    link(&[
-        &guard,
-        &sound_queue(pipeline, &name("queue"))?,
-        &make(pipeline, "audioconvert", &name("convert"))?,
-        &make(pipeline, "audioresample", &name("resample"))?,
-        &filter,
-    ])?;
+    let mut chain = vec![guard, sound_queue(pipeline, &name("queue"))?];
+    chain.extend(treatment);
+    chain.extend([
+        make(pipeline, "audioconvert", &name("convert"))?,
+        make(pipeline, "audioresample", &name("resample"))?,
+        filter.clone(),
+    ]);
+    link(&chain.iter().collect::<Vec<_>>())?;
     Ok(filter)
 }
 
 /// All tracks as one, each as loud as leaves room for the others.
-fn mix(pipeline: &gst::Pipeline, tees: &[gst::Element], prefix: &str, job: &AudioEncode, window: &Window) -> Result<gst::Element, Failure> {
+fn mix(
+    pipeline: &gst::Pipeline,
+    tees: &[gst::Element],
+    prefix: &str,
+    job: &AudioEncode,
+    window: &Window,
+    treatment: Vec<gst::Element>,
+) -> Result<gst::Element, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let mixer = make(pipeline, "audiomixer", &name("mix"))?;
     let caps = raw_builder(job).field("format", "F32LE").field("layout", "interleaved").build();
     for (number, tee) in tees.iter().enumerate() {
-        let last = track(pipeline, tee, &name(&format!("track{number}")), window, &caps)?;
+        let last = track(pipeline, tee, &name(&format!("track{number}")), window, Vec::new(), &caps)?;
         let entry = mixer
             .request_pad_simple("sink_%u")
             .ok_or_else(|| broken("the mixer gives no pad"))?;
@@ -99,7 +134,14 @@ fn mix(pipeline: &gst::Pipeline, tees: &[gst::Element], prefix: &str, job: &Audi
         pad(&last, "src")?.link(&entry).map_err(|error| broken(&error.to_string()))?;
     }
     let filter = caps_filter(pipeline, &name("mixed"), &raw_caps(job))?;
-    link(&[&mixer, &make(pipeline, "audioconvert", &name("mixed-convert"))?, &filter])?;
+    let mut chain = vec![mixer];
+    chain.extend(treatment);
+    chain.extend([
+        make(pipeline, "audioconvert", &name("mixed-convert"))?,
+        make(pipeline, "audioresample", &name("mixed-resample"))?,
+        filter.clone(),
+    ]);
+    link(&chain.iter().collect::<Vec<_>>())?;
     Ok(filter)
 }
 

@@ -12,7 +12,7 @@ use super::{
     elements::{branch, broken, link, make, mux_queue, pad},
     tags,
 };
-use crate::failure;
+use crate::{failure, subtitles};
 
 pub use super::tags::Kept;
 
@@ -54,6 +54,14 @@ impl Output {
     /// Takes a compressed stream from the end of an encoder's branch. `kind`: video, audio, or audio with a number.
     pub fn take(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str) -> Result<(), Failure> {
         self.take_tagged(pipeline, from, kind, true)
+    }
+
+    /// Takes a track of subtitles.
+    pub fn take_subtitles(&self, pipeline: &gst::Pipeline, track: &subtitles::Track, number: usize) -> Result<(), Failure> {
+        let queue = subtitles::soft::source(pipeline, &format!("n{}-subtitles{number}", self.node), track)?;
+        let entry = subtitles::soft::entry(&self.entry).ok_or_else(|| broken("the muxer gives no pad for subtitles"))?;
+        let linked = pad(&queue, "src")?.link(&entry);
+        linked.map(drop).map_err(|error| broken(&error.to_string()))
     }
 
     fn take_tagged(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {

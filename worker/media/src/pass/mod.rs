@@ -258,9 +258,8 @@ impl Graph<'_> {
             sound.users.push(node);
             return Ok(sound.packets.clone());
         }
-        let decoded = |track: &usize| needed(self.source.decoded_tracks.get(track)).cloned();
-        let tees = tracks.iter().map(decoded).collect::<Result<Vec<_>, _>>()?;
-        let window = self.window(clip, self.order.starts.audio + self.sound_delay());
+        let tees = self.tracks(tracks)?;
+        let window = self.sound_window(clip);
         let prefix = format!("n{node}-sound{}", self.sound.len());
         let packets = audio::encode(self.pipeline, &tees, node, &prefix, settings, &window, self.counters)?;
         self.sound.push(Sound {
@@ -272,6 +271,27 @@ impl Graph<'_> {
             users: vec![node],
         });
         Ok(packets)
+    }
+
+    /// The same samples without an encoder; gives the last element.
+    pub fn raw_sound(&self, node: usize, settings: &AudioEncode, clip: Clip, tracks: &[usize]) -> Result<gst::Element, Failure> {
+        let tees = self.tracks(tracks)?;
+        audio::raw(
+            self.pipeline,
+            &tees,
+            &format!("n{node}-raw-sound"),
+            settings,
+            &self.sound_window(clip),
+        )
+    }
+
+    fn tracks(&self, tracks: &[usize]) -> Result<Vec<gst::Element>, Failure> {
+        let decoded = |track: &usize| needed(self.source.decoded_tracks.get(track)).cloned();
+        tracks.iter().map(decoded).collect()
+    }
+
+    fn sound_window(&self, clip: Clip) -> Window {
+        self.window(clip, self.order.starts.audio + self.sound_delay())
     }
 
     /// The part of the input that a clip takes. `delay`: how much earlier media time is than the stamps say.

@@ -26,10 +26,21 @@ pub struct Loudness {
 }
 
 /// Listens to the samples that pass a pad: interleaved F32LE.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Meter(Arc<Mutex<Option<EbuR128>>>);
 
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("Meter")
+    }
+}
+
 impl Meter {
+    /// Forgets what it heard.
+    pub fn reset(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub fn listen(&self, pad: &gst::Pad) {
         let meter = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {

@@ -4,6 +4,7 @@ mod chain;
 mod filter;
 mod limiter;
 mod loudness;
+mod measure;
 
 use mps_proto::{
     v1::{AppliedEnhancement, AudioEnhancement},
@@ -13,7 +14,8 @@ use mps_proto::{
 use crate::pass::elements::{caps_filter, make};
 
 pub use chain::Treatment;
-pub use loudness::{Loudness, Meter, Target, settle};
+pub use loudness::Target;
+pub use measure::reach;
 
 /// The treatment that a node asks for before loudness is known, and the loudness that it wants.
 pub fn asked_for(settings: Option<&AudioEnhancement>) -> (Treatment, Option<Target>) {

@@ -6,6 +6,7 @@ use mps_proto::{
 };
 
 use crate::{
+    enhance::sound::{self, Treatment},
     failure,
     probe::InputFacts,
     rules::{language, sounds, stream_missing, unless_undecodable},
@@ -36,6 +37,8 @@ pub struct AudioEncode {
     pub channels: i32,
     /// Whether lossless codecs keep more than 16 bits of a sample.
     pub wide: bool,
+    /// Noise reduction, gain and limit.
+    pub treatment: Treatment,
 }
 
 /// Sample rates that encoders take, in Hz.
@@ -55,6 +58,7 @@ impl AudioEncode {
             sample_rate_hz: nearest_rate(settings.codec(), settings.sample_rate_hz.unwrap_or(properties.sample_rate_hz)),
             channels: settings.channels.unwrap_or_else(|| properties.channels.clamp(1, 2)),
             wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
+            treatment: sound::asked_for(settings.enhancement.as_ref()).0,
         }
     }
 }

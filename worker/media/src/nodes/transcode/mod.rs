@@ -11,7 +11,10 @@ use mps_proto::{
     worker::v1::{Failure, FileResult, PlanNode, PlanOutput},
 };
 
-use super::{Branch, Checking, Context, Job, Made, Needs, Resolved, Tracks, first_output};
+use super::{
+    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved, Tracks, first_output,
+    improve::{self, Extras},
+};
 use crate::{
     check::check_output,
     failure, faststart,
@@ -24,7 +27,8 @@ use crate::{
         needed, output_path, timestamper, video as video_branch,
     },
     probe::InputFacts,
-    rules::{Clip, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
+    rules::{Clip, Frame, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
+    subtitles,
 };
 
 pub use audio::{Audio, AudioEncode, Sound, select};
@@ -39,6 +43,7 @@ pub struct Transcode {
     pub sound: Option<Sound>,
     pub clip: Clip,
     pub kept: Kept,
+    pub extras: Extras,
 }
 
 /// The video stream of a file.
@@ -80,16 +85,30 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
         duration(facts),
         frame_rate(film),
     )?;
+    let mut video = settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?;
+    let mut extras = Extras {
+        sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
+        subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
+        ..Extras::default()
+    };
+    subtitles::soft::unless_held(settings.container(), &extras.subtitles)?;
+    match (&mut video, &settings.video) {
+        (Some(Video::Encode(video)), Some(settings)) => {
+            extras.picture = improve::dress(&mut video.look, settings, node, context, clip)?;
+        }
+        _ => improve::unless_undrawable(node)?,
+    }
     Ok(Box::new(Transcode {
         output: first_output(node)?,
         container: settings.container(),
-        video: settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?,
+        video,
         sound,
         clip,
         kept: Kept {
             tags: settings.metadata() != MetadataPolicy::Strip,
             cover: settings.cover_art() != MetadataPolicy::Strip,
         },
+        extras,
     }))
 }
 
@@ -178,6 +197,18 @@ impl Job for Transcode {
         matches!(self.video, Some(Video::Copy))
     }
 
+    fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        let Some(sound) = &self.sound else { return Ok(()) };
+        let Audio::Encode(settings) = &sound.how else { return Ok(()) };
+        let outputs: Vec<Vec<usize>> = match sound.mix {
+            true => vec![sound.tracks.clone()],
+            false => sound.tracks.iter().map(|track| vec![*track]).collect(),
+        };
+        let asked = self.extras.sound.as_ref();
+        (self.extras.treatments, self.extras.applied) = improve::treat(asked, settings, &outputs, self.clip, preparing)?;
+        Ok(())
+    }
+
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
         let path = output_path(graph.order.folder, &self.output);
         let rule = container_rule(self.container)?;
@@ -187,6 +218,9 @@ impl Job for Transcode {
         }
         if let Some(sound) = &self.sound {
             self.build_sound(graph, node, &output, sound)?;
+        }
+        for (number, track) in self.extras.subtitles.iter().enumerate() {
+            output.take_subtitles(graph.pipeline, track, number)?;
         }
         Ok(Box::new(File(self.clone())))
     }
@@ -203,6 +237,22 @@ impl Job for Transcode {
 }
 
 impl Transcode {
+    /// Whether the picture gets another size.
+    fn scales(&self, facts: &InputFacts) -> bool {
+        let Some(Video::Encode(video)) = &self.video else { return false };
+        let look = &video.look;
+        let shown = film_of(facts).and_then(|stream| match &look.crop {
+            Some(area) => Frame::of(stream).cut_to(stream, area),
+            None => Some(Frame::of(stream)),
+        });
+        let (across, down) = look.geometry.crop;
+        let (width, height) = look.geometry.inner.unwrap_or((look.geometry.width, look.geometry.height));
+        shown.map(|frame| frame.turned(look.rotation_deg)).is_none_or(|frame| {
+            let near = |shown: f64, share: f64, side: i32| (shown * (1.0 - 2.0 * share) - f64::from(side)).abs() < 1.0;
+            !near(frame.width, across, width) || !near(frame.height, down, height)
+        })
+    }
+
     fn build_video(&self, graph: &Graph, node: usize, output: &Output, video: &Video) -> Result<(), Failure> {
         let window = graph.window(self.clip, graph.order.starts.video);
         match video {
@@ -234,12 +284,12 @@ impl Transcode {
                 }
             }
             Audio::Encode(settings) if sound.mix => {
-                let packets = graph.sound(node, settings, self.clip, &sound.tracks)?;
+                let packets = graph.sound(node, &self.extras.treated(settings, 0), self.clip, &sound.tracks)?;
                 output.take_shared(graph.pipeline, &packets, &kind(0))?;
             }
             Audio::Encode(settings) => {
                 for (number, track) in sound.tracks.iter().enumerate() {
-                    let packets = graph.sound(node, settings, self.clip, &[*track])?;
+                    let packets = graph.sound(node, &self.extras.treated(settings, number), self.clip, &[*track])?;
                     output.take_shared(graph.pipeline, &packets, &kind(number))?;
                 }
             }
@@ -264,6 +314,7 @@ impl Branch for File {
     fn check(self: Box<Self>, checking: &Checking) -> Result<Made, Failure> {
         Ok(Made {
             files: vec![film(&self.0, checking)?],
+            enhancements: self.0.extras.report(self.0.scales(checking.facts)),
             ..Made::default()
         })
     }
