@@ -228,7 +228,8 @@ mod tests {
             })
             .sum();
         let mean = error / frame.len() as f64;
-        assert!(mean < 130.0, "mean squared error {mean}");
+        // A cube of 6x7x6 colours errs by about 150.
+        assert!(mean < 145.0, "mean squared error {mean}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What all kinds of pictures have in common: which stream they show, and how it is shaped.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use mps_proto::{
-    v1::{ErrorReason, MediaStream, SnapshotSettings},
+    v1::{ErrorReason, ImageFormat, MediaStream, SnapshotSettings},
     worker::v1::{Failure, PlanNode},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     failure, overlay,
     pass::{
         picture::{Colour, Hdr, Look},
-        pictures::PictureStyle,
+        pictures::{self, PictureStyle},
     },
     probe::InputFacts,
     rules::{self, Frame, Geometry, stream_missing},
@@ -23,6 +23,8 @@ use crate::{
 /// as it is.
 pub const FORMAT: &str = "RGB";
 const COLOUR: Colour = Colour::Fixed("sRGB");
+/// Codecs that mean limited range where a stream says nothing.
+const LIMITED_CODECS: [&str; 8] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video"];
 const DEFAULT_QUALITY: i32 = 85;
 
 /// The film or still picture of the input.
@@ -55,6 +57,9 @@ pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStrea
     let mut look = look(stream, geometry);
     look.fill = settings.pad_fill();
     look.after = overlay::watermarks(&node.watermarks, context, (geometry.width, geometry.height), None)?;
+    if settings.format() == ImageFormat::Jpeg && look.tone_map.is_none() && is_limited(stream) {
+        (look.format, look.colour) = (pictures::YUV, Colour::OfInput);
+    }
     Ok(PictureStyle {
         format: settings.format(),
         quality: settings.quality.unwrap_or(DEFAULT_QUALITY),
@@ -62,9 +67,17 @@ pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStrea
     })
 }
 
+/// Whether its decoder gives YUV of limited range.
+fn is_limited(stream: &MediaStream) -> bool {
+    let colours = stream.video.as_ref().map(|video| video.colorimetry.as_str()).unwrap_or_default();
+    let told = gst_video::VideoColorimetry::from_str(colours);
+    let is_rgb_or_full =
+        told.is_ok_and(|told| told.range() == gst_video::VideoColorRange::Range0_255 || told.matrix() == gst_video::VideoColorMatrix::Rgb);
+    LIMITED_CODECS.contains(&stream.codec.as_str()) && !is_rgb_or_full
+}
+
 /// What a written picture must be.
 pub fn expectation(style: &PictureStyle) -> Expectation {
-    use mps_proto::v1::ImageFormat;
     let codec = match style.format {
         ImageFormat::Png => "png",
         ImageFormat::Webp => "webp",

@@ -19,9 +19,12 @@ use super::{
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
     needed,
     pick::{self, Times},
-    picture::Look,
+    picture::{Look, jpeg},
 };
 use crate::failure;
+
+/// The format of looks whose pictures go into JPEG without being RGB in between.
+pub const YUV: &str = "I420";
 
 /// How pictures are made and written.
 #[derive(Debug, Clone)]
@@ -35,8 +38,31 @@ impl PictureStyle {
     /// Shaping and encoding, to be linked in order; names begin with `prefix`.
     pub fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let mut chain = shaped(&self.look, pipeline, prefix)?;
-        chain.extend(encoder(pipeline, prefix, self.format, self.quality)?);
+        chain.extend(self.encoder(pipeline, prefix)?);
         Ok(chain)
+    }
+
+    /// The encoder of the format, with what it needs in front of it.
+    fn encoder(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let name = |part: &str| format!("{prefix}-{part}");
+        match self.format {
+            ImageFormat::Png => Ok(vec![make(pipeline, "pngenc", &name("encode"))?]),
+            ImageFormat::Webp => {
+                let encoder = make(pipeline, "webpenc", &name("encode"))?;
+                encoder.set_property("quality", self.quality as f32);
+                Ok(vec![encoder])
+            }
+            _ => {
+                let encoder = make(pipeline, "jpegenc", &name("encode"))?;
+                encoder.set_property("quality", self.quality);
+                if self.look.format == YUV {
+                    jpeg::convert_at(&pad(&encoder, "sink")?);
+                    return Ok(vec![encoder]);
+                }
+                let [convert, colours] = jpeg_colours(pipeline, prefix)?;
+                Ok(vec![convert, colours, encoder])
+            }
+        }
     }
 }
 
@@ -187,26 +213,6 @@ impl Taker for ToFiles {
         fs::write(path, picture.bytes)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(picture.time);
         Ok(())
-    }
-}
-
-/// The encoder of a format, with what it needs in front of it.
-fn encoder(pipeline: &gst::Pipeline, prefix: &str, format: ImageFormat, quality: i32) -> Result<Vec<gst::Element>, Failure> {
-    let name = |part: &str| format!("{prefix}-{part}");
-    match format {
-        ImageFormat::Png => Ok(vec![make(pipeline, "pngenc", &name("encode"))?]),
-        ImageFormat::Webp => {
-            let encoder = make(pipeline, "webpenc", &name("encode"))?;
-            encoder.set_property("quality", quality as f32);
-            Ok(vec![encoder])
-        }
-        _ => {
-            let mut chain = jpeg_colours(pipeline, prefix)?.to_vec();
-            let encoder = make(pipeline, "jpegenc", &name("encode"))?;
-            encoder.set_property("quality", quality);
-            chain.push(encoder);
-            Ok(chain)
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod blur;
 mod canvas;
 mod colour;
+pub mod jpeg;
 mod tone_curve;
 mod tone_map;
 
