@@ -118,6 +118,9 @@ const OTHERS: &[Candidate] = &[
     candidate("encode.webp", "webpenc", Trial::Video),
 ];
 
+/// What needs no element: code of our own.
+const OWN: &[&str] = &["encode.gif", "encode.animated-webp"];
+
 /// The encoder of an audio codec; PCM needs none.
 pub fn audio_encoder(codec: AudioCodec) -> &'static str {
     match codec {
@@ -183,6 +186,7 @@ pub fn discover() -> Vec<String> {
     // Muxers are tried with each output: here they must only be there.
     let muxers = containers::muxers().filter(|(_, muxer)| exists(muxer));
     found.extend(muxers.map(|(capability, _)| capability.to_owned()));
+    found.extend(OWN.iter().map(|capability| (*capability).to_owned()));
     found.extend(decodable().map(str::to_owned));
     found.into_iter().collect()
 }
