@@ -9,7 +9,7 @@ use mps_proto::{
 use sea_orm::DatabaseTransaction;
 use tonic::Code;
 
-use super::idempotency::Replay;
+use super::{estimates, idempotency::Replay, templates};
 use crate::{
     app::App,
     error::ApiError,
@@ -40,31 +40,44 @@ pub async fn process_media(app: &App, project: &str, request: ProcessMediaReques
         });
     }
     let task_id = new_id();
-    let prepared = prepare(app, project, &task_id, &request).await?;
+    let templates = templates::named(app, project, &mps_plan::template_names(&request)).await?;
+    let prepared = prepare(app, project, &task_id, &request, templates.clone()).await?;
     let mut task = new_task(project, &task_id, &request, &prepared.plan);
     if request.validate_only {
-        refuse_missing_input(app, project, &prepared.plan.input).await?;
         task.name.clear();
         return Ok(ProcessMediaResponse {
             task: Some(task),
-            plan: Some(shown_plan(app, &prepared.plan)),
+            plan: Some(estimated_plan(app, project, &prepared.plan).await?),
             deduplicated: false,
         });
     }
-    let response = write(app, project, task_id, request, task, &prepared, replay).await?;
+    let accepted = Accepted {
+        task_id,
+        request,
+        task,
+        templates,
+        replay,
+    };
+    let response = write(app, project, accepted, &prepared).await?;
     app.nudge.committed();
     app.queue.wake(&app.config.default_pool).await;
     Ok(response)
 }
 
-/// Plans a run and opens its storages; refuses what the storages do not permit.
-pub async fn prepare(app: &App, project: &str, task_id: &str, request: &ProcessMediaRequest) -> Result<Prepared, ApiError> {
+/// Plans a run with the templates that it names and opens its storages; refuses what the storages do not permit.
+pub async fn prepare(
+    app: &App,
+    project: &str,
+    task_id: &str,
+    request: &ProcessMediaRequest,
+    templates: Vec<v1::Template>,
+) -> Result<Prepared, ApiError> {
     let context = PlanContext {
         project: project.to_owned(),
         task_id: task_id.to_owned(),
         limits: input_limits(app),
         damage_policy: DamagePolicy::Warn,
-        templates: Vec::new(),
+        templates,
     };
     let plan = mps_plan::plan_task(request, &context).map_err(ApiError::invalid)?;
     let limit = usize::try_from(app.config.limits.max_nodes).unwrap_or(usize::MAX);
@@ -138,13 +151,14 @@ async fn refuse_existing(bucket: &Bucket, plan: &TaskPlan) -> Result<(), ApiErro
     Ok(())
 }
 
-async fn refuse_missing_input(app: &App, project: &str, input: &PlanInput) -> Result<(), ApiError> {
+/// Size of the input's object; an object that is not there is refused. A URL is asked by the worker alone.
+async fn input_size(app: &App, project: &str, input: &PlanInput) -> Result<Option<i64>, ApiError> {
     let PlanInput::Object { storage_id, key } = input else {
-        return Ok(());
+        return Ok(None);
     };
     let bucket = open(app, project, storage_id, "input.object.storage").await?;
     match bucket.head(key).await.map_err(|error| unavailable(&error))? {
-        Some(_) => Ok(()),
+        Some(head) => Ok(Some(head.size_bytes)),
         None => Err(ApiError::new(
             Code::FailedPrecondition,
             ErrorReason::InputNotFound,
@@ -192,14 +206,6 @@ fn shown_input(project: &str, input: &PlanInput) -> v1::TaskInput {
     v1::TaskInput { source: Some(source) }
 }
 
-/// Input as filters see it.
-fn input_text(input: &PlanInput) -> String {
-    match input {
-        PlanInput::Url(url) => url.clone(),
-        PlanInput::Object { storage_id, key } => format!("{storage_id}:{key}"),
-    }
-}
-
 fn shown_plan(app: &App, plan: &TaskPlan) -> v1::Plan {
     let units = plan.units.iter().map(|unit| v1::PlanUnit {
         node_keys: unit.media.nodes.iter().map(|node| node.key.clone()).collect(),
@@ -207,20 +213,42 @@ fn shown_plan(app: &App, plan: &TaskPlan) -> v1::Plan {
         requirements: mps_plan::requirements(&unit.media),
         output_keys: unit.outputs.iter().map(|output| output.key.clone()).collect(),
         estimated_seconds: None,
-        passes: 1,
+        passes: estimates::passes(&unit.media),
     });
     v1::Plan { units: units.collect() }
 }
 
-async fn write(
-    app: &App,
-    project: &str,
+/// The plan with what is known about the time that it takes.
+async fn estimated_plan(app: &App, project: &str, plan: &TaskPlan) -> Result<v1::Plan, ApiError> {
+    let mut shown = shown_plan(app, plan);
+    let size = input_size(app, project, &plan.input).await?;
+    let Some(seconds) = estimates::input_seconds(app, project, &plan.input, size).await? else {
+        return Ok(shown);
+    };
+    for (shown, unit) in shown.units.iter_mut().zip(&plan.units) {
+        shown.estimated_seconds = estimates::unit_seconds(app, &unit.media, seconds).await?;
+    }
+    Ok(shown)
+}
+
+/// A call that is to be written down.
+struct Accepted {
     task_id: String,
     request: ProcessMediaRequest,
     task: v1::Task,
-    prepared: &Prepared,
+    /// The project's own that the task names.
+    templates: Vec<v1::Template>,
     replay: Option<Replay>,
-) -> Result<ProcessMediaResponse, ApiError> {
+}
+
+async fn write(app: &App, project: &str, accepted: Accepted, prepared: &Prepared) -> Result<ProcessMediaResponse, ApiError> {
+    let Accepted {
+        task_id,
+        request,
+        task,
+        templates,
+        replay,
+    } = accepted;
     let now_ms = app.store.now_ms().await?;
     let txn = app.store.begin().await?;
     if !request.session_id.is_empty() && !sessions::take(&app.store, &txn, project, &request.session_id, &task_id).await? {
@@ -236,12 +264,15 @@ async fn write(
         create_ms: now_ms,
         start_ms: None,
         end_ms: None,
-        input: input_text(&prepared.plan.input),
+        input: estimates::text_of_plan(&prepared.plan.input),
         task,
         spec: request,
         traceparent: mps_telemetry::current_traceparent(),
     };
     tasks::insert(&app.store, &txn, &mut row).await?;
+    if !templates.is_empty() {
+        tasks::keep_templates(&app.store, &txn, &row.id, templates).await?;
+    }
     add_run(app, &txn, &row, prepared).await?;
     let response = ProcessMediaResponse {
         task: Some(row.task.clone()),

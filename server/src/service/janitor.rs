@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{fence::UnitError, sets, uploads::abort};
 use crate::{
     app::App,
-    store::{sweep, uploads, workers},
+    store::{estimates, sweep, uploads, workers},
 };
 
 const EVERY: Duration = Duration::from_secs(20);
@@ -39,6 +39,7 @@ pub async fn round(app: &App) -> Result<(), UnitError> {
     sweep::old_probes(&app.store, ROWS_PER_ROUND).await?;
     sweep::old_outbox(&app.store, ROWS_PER_ROUND).await?;
     sets::sweep(app).await?;
+    estimates::forget_inputs(&app.store, ROWS_PER_ROUND).await?;
     workers::forget(&app.store).await?;
     workers::forget_failures(&app.store).await?;
     Ok(())

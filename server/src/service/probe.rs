@@ -9,7 +9,7 @@ use mps_proto::{
 };
 use tonic::Code;
 
-use super::{accept, fail::errors};
+use super::{accept, estimates, fail::errors};
 use crate::{
     app::App,
     error::ApiError,
@@ -48,7 +48,9 @@ pub async fn probe(app: &App, project: &str, input: TaskInput) -> Result<MediaIn
     units::insert(&app.store, &txn, &[unit]).await?;
     txn.commit().await?;
     app.queue.wake(&app.config.default_pool).await;
-    wait(app, &unit_id).await
+    let media = wait(app, &unit_id).await?;
+    estimates::learn_input(app, project, &input, &media).await;
+    Ok(media)
 }
 
 /// Input with the storage's full name, readable by this project.

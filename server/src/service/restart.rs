@@ -44,7 +44,8 @@ pub async fn restart_task(app: &App, project: &str, id: &str, request: &RestartT
     Ok(task)
 }
 
-/// Plans the nodes of the new run from the request as it was accepted.
+/// Plans the nodes of the new run from the request as it was accepted, and with the templates as they were then: what became of them
+/// since, deletion too, does not matter.
 async fn plan_again(app: &App, seen: &TaskRow, failed_only: bool) -> Result<Prepared, ApiError> {
     let again = nodes_to_run(&seen.task, failed_only);
     if again.is_empty() {
@@ -59,7 +60,8 @@ async fn plan_again(app: &App, seen: &TaskRow, failed_only: bool) -> Result<Prep
         on_conflict: mps_proto::v1::OnConflict::Replace as i32,
         ..seen.spec.clone()
     };
-    accept::prepare(app, &seen.project, &seen.id, &request).await
+    let templates = tasks::kept_templates(&app.store, &seen.id).await?;
+    accept::prepare(app, &seen.project, &seen.id, &request, templates).await
 }
 
 fn nodes_to_run(task: &Task, failed_only: bool) -> HashSet<String> {

@@ -45,8 +45,8 @@ impl Fixture {
         let database_url = own_postgres_schema().await;
         all.extend(database_url.iter().map(|url| ("MPS_DATABASE_URL", url.as_str())));
         let mut config = Config::of(&all).unwrap();
-        let (listener, address) = embedded::bind(&config.local_store).await.unwrap();
-        config.local_store.listen = address;
+        let listener = tokio::net::TcpListener::bind(config.local_store.listen).await.unwrap();
+        config.local_store.listen = listener.local_addr().unwrap();
         let store = Store::connect(config.database_url.expose(), 2).await.unwrap();
         store.migrate().await.unwrap();
         let app = App::open(config, store).await.unwrap();

@@ -1,6 +1,7 @@
 //! All SQL of the server: connections, the database's clock, and one file per table group. Nothing else talks to the database.
 
 pub mod commits;
+pub mod estimates;
 pub mod keys;
 pub mod leases;
 pub mod members;

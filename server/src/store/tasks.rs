@@ -134,6 +134,30 @@ pub async fn insert(store: &Store, txn: &DatabaseTransaction, row: &mut TaskRow)
     announce(store, txn, row).await
 }
 
+/// Keeps the project's own templates as a new task was accepted with them: later runs use the same settings.
+pub async fn keep_templates(store: &Store, txn: &DatabaseTransaction, id: &str, templates: Vec<v1::Template>) -> Result<(), DbErr> {
+    let text = "UPDATE tasks SET templates = $2 WHERE id = $1";
+    // Any message that holds templates serves.
+    let kept = v1::ListTemplatesResponse {
+        templates,
+        ..Default::default()
+    };
+    txn.execute_raw(store.sql(text, [id.into(), kept.encode_to_vec().into()])).await?;
+    Ok(())
+}
+
+/// The templates of `keep_templates`.
+pub async fn kept_templates(store: &Store, id: &str) -> Result<Vec<v1::Template>, DbErr> {
+    let text = "SELECT templates FROM tasks WHERE id = $1";
+    let Some(row) = store.reader().query_one_raw(store.sql(text, [id.into()])).await? else {
+        return Ok(Vec::new());
+    };
+    let kept: Option<Vec<u8>> = row.try_get("", "templates")?;
+    let kept = v1::ListTemplatesResponse::decode(kept.unwrap_or_default().as_slice());
+    let kept = kept.map_err(|error| DbErr::Type(format!("a task's templates do not decode: {error}")))?;
+    Ok(kept.templates)
+}
+
 /// The outbox row of a task's change: destination "watch".
 pub async fn announce(store: &Store, txn: &DatabaseTransaction, row: &TaskRow) -> Result<(), DbErr> {
     let text = "INSERT INTO outbox (id, destination, task_id, project_id, revision, create_ms, claimed_until_ms) VALUES ($1, 'watch', $2, $3, $4, {now}, 0)";

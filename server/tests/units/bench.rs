@@ -106,7 +106,8 @@ impl Bench {
         }
         let store = Store::connect(config.database_url.expose(), 8).await.unwrap();
         store.migrate().await.unwrap();
-        let (listener, address) = embedded::bind(&config.local_store).await.unwrap();
+        let listener = tokio::net::TcpListener::bind(config.local_store.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
         config.local_store.listen = address;
         let app = App::open(config, store).await.unwrap();
         let keys = embedded::LocalKeys::load(folder.path()).unwrap();

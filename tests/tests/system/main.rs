@@ -11,5 +11,6 @@ mod many_watchers;
 mod readme;
 mod requests;
 mod security;
+mod templates;
 mod urls;
 mod watching;

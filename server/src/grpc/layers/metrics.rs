@@ -11,26 +11,27 @@ use tonic::{Code, Status};
 
 use crate::grpc::roles;
 
-static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+static CALLS: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
     let options = Opts::new("mps_grpc_calls_total", "Calls by method and code.");
     registered(IntCounterVec::new(options, &["method", "code"]))
 });
-static SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+static SECONDS: LazyLock<Option<HistogramVec>> = LazyLock::new(|| {
     let options = HistogramOpts::new("mps_grpc_call_seconds", "Time from a call to the start of its answer.");
     registered(HistogramVec::new(options, &["method", "code"]))
 });
 /// A call that took so long is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// A metric that the process's registry knows. One that cannot be registered counts, but is not shown.
-pub(crate) fn registered<C: Collector + Clone + 'static>(metric: prometheus::Result<C>) -> C {
-    // Names and labels are constants of this crate, so making the metric cannot fail.
-    #[allow(clippy::expect_used)]
-    let metric = metric.expect("names of metrics are well-formed");
-    if let Err(error) = mps_telemetry::registry().register(Box::new(metric.clone())) {
-        tracing::error!(%error, "a metric is not shown");
-    }
-    metric
+/// A metric that the process's registry knows. One that cannot be registered counts, but is not shown; one that cannot be made is `None`.
+pub(crate) fn registered<C: Collector + Clone + 'static>(metric: prometheus::Result<C>) -> Option<C> {
+    let made = metric.and_then(|metric| {
+        let registered = mps_telemetry::registry().register(Box::new(metric.clone()));
+        if let Err(error) = registered {
+            tracing::error!(%error, "a metric is not shown");
+        }
+        Ok(metric)
+    });
+    made.inspect_err(|error| tracing::error!(%error, "a metric could not be made")).ok()
 }
 
 pub(super) async fn count(request: Request, next: Next) -> Response {
@@ -40,8 +41,13 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
     let code = code_of(&response);
     let name = format!("{code:?}");
     let took = start.elapsed();
-    CALLS.with_label_values(&[method.as_str(), &name]).inc();
-    SECONDS.with_label_values(&[method.as_str(), &name]).observe(took.as_secs_f64());
+    let labels = [method.as_str(), &name];
+    if let Some(calls) = CALLS.as_ref() {
+        calls.with_label_values(&labels).inc();
+    }
+    if let Some(seconds) = SECONDS.as_ref() {
+        seconds.with_label_values(&labels).observe(took.as_secs_f64());
+    }
     if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) {
         tracing::warn!(method, code = name, "a call failed");
     } else if took > SLOW && method != roles::WAIT_TASK.trim_start_matches('/') {

@@ -14,6 +14,7 @@ use crate::{
     service::{
         commands,
         crash::crash_point,
+        estimates,
         fail::{self, AttemptOver, Fate, errors},
         fence::UnitError,
         sets::{Finished, names},
@@ -65,6 +66,7 @@ pub async fn publish(
     txn.commit().await?;
     crash_point("commit.published");
     app.nudge.committed();
+    estimates::learn(app, unit, &task.input, request).await;
     uploads::abort_later(app, token.clone());
     if aftermath.requeued {
         app.queue.wake(&unit.pool).await;

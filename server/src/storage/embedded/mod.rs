@@ -11,7 +11,7 @@ mod pages;
 mod s3;
 mod uploads;
 
-use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, header};
 use hyper_util::{
@@ -25,7 +25,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use self::folder::Folder;
 use super::{files, place::LOCAL_BUCKET};
-use crate::config::{Config, LocalStoreConfig};
+use crate::config::Config;
 
 /// Where the store's keys stand in the data folder.
 pub const KEYS_FILE: &str = "local-store.key";
@@ -68,13 +68,6 @@ impl LocalKeys {
             ))),
         }
     }
-}
-
-/// Binds the store's listener. With port 0, put the address that was taken into `config.local_store.listen` before `Storages::load`.
-pub async fn bind(config: &LocalStoreConfig) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(config.listen).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
 
 /// Serves until `shutdown`, then lets open requests end.

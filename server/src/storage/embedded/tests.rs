@@ -1,6 +1,6 @@
 //! The embedded store over its real listener: through the SDK, presigned URLs, and raw HTTP.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use reqwest::{Client, Method, StatusCode};
 use tokio::{
@@ -39,7 +39,8 @@ impl Running {
             ("MPS_CORS_ORIGINS", "https://app.example.com"),
         ])
         .unwrap();
-        let (listener, address) = bind(&config.local_store).await.unwrap();
+        let listener = TcpListener::bind(config.local_store.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
         config.local_store.listen = address;
         let config = Arc::new(config);
         let store = Store::connect(config.database_url.expose(), 1).await.unwrap();
