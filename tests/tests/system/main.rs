@@ -12,5 +12,6 @@ mod readme;
 mod requests;
 mod security;
 mod templates;
+mod series;
 mod urls;
 mod watching;
