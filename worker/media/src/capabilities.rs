@@ -119,7 +119,18 @@ const OTHERS: &[Candidate] = &[
 ];
 
 /// What needs no element: code of our own.
-const OWN: &[&str] = &["encode.gif", "encode.animated-webp"];
+const OWN: &[&str] = &[
+    "encode.gif",
+    "encode.animated-webp",
+    "overlay.image",
+    "overlay.svg",
+    "subtitle.soft",
+    "enhance.video",
+    "denoise.audio",
+    "loudness",
+];
+/// What must only be there: code of our own draws with it.
+const DRAWN_BY: &[(&str, &str)] = &[("overlay.text", "textoverlay"), ("subtitle.burn-in", "assrender")];
 
 /// The encoder of an audio codec; PCM needs none.
 pub fn audio_encoder(codec: AudioCodec) -> &'static str {
@@ -186,6 +197,8 @@ pub fn discover() -> Vec<String> {
     // Muxers are tried with each output: here they must only be there.
     let muxers = containers::muxers().filter(|(_, muxer)| exists(muxer));
     found.extend(muxers.map(|(capability, _)| capability.to_owned()));
+    let drawn = DRAWN_BY.iter().filter(|(_, element)| exists(element));
+    found.extend(drawn.map(|(capability, _)| (*capability).to_owned()));
     found.extend(OWN.iter().map(|capability| (*capability).to_owned()));
     found.extend(decodable().map(str::to_owned));
     found.into_iter().collect()
