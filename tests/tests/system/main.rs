@@ -11,7 +11,7 @@ mod many_watchers;
 mod readme;
 mod requests;
 mod security;
-mod templates;
 mod series;
+mod templates;
 mod urls;
 mod watching;
