@@ -58,7 +58,8 @@ impl Output {
 
     /// Takes a track of subtitles.
     pub fn take_subtitles(&self, pipeline: &gst::Pipeline, track: &subtitles::Track, number: usize) -> Result<(), Failure> {
-        let queue = subtitles::soft::source(pipeline, &format!("n{}-subtitles{number}", self.node), track)?;
+        let needs_end = self.rule.muxer.is_some_and(|muxer| ["mp4mux", "qtmux"].contains(&muxer));
+        let queue = subtitles::soft::source(pipeline, &format!("n{}-subtitles{number}", self.node), track, needs_end)?;
         let entry = subtitles::soft::entry(&self.entry).ok_or_else(|| broken("the muxer gives no pad for subtitles"))?;
         let linked = pad(&queue, "src")?.link(&entry);
         linked.map(drop).map_err(|error| broken(&error.to_string()))

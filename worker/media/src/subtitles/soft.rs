@@ -26,14 +26,24 @@ pub fn unless_held(container: Container, tracks: &[Track]) -> Result<(), Failure
 }
 
 /// Gives a track to a muxer: the last element before it, to be linked with a pad of the template subtitle_%u.
-pub fn source(pipeline: &gst::Pipeline, name: &str, track: &Track) -> Result<gst::Element, Failure> {
+/// `needs_end`: a text without letters ends the last one, since the muxer of MP4 does not write how long that stays.
+pub fn source(pipeline: &gst::Pipeline, name: &str, track: &Track, needs_end: bool) -> Result<gst::Element, Failure> {
     let caps = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
     let texts = track.cues.iter().map(|cue| feed::Timed {
         start: cue.start,
         end: cue.end,
         text: cues::plain(&cue.text),
     });
-    let source = feed::source(pipeline, name, &caps, texts.collect())?;
+    let mut texts: Vec<_> = texts.collect();
+    if needs_end {
+        let end = texts.iter().map(|text| text.end).max().unwrap_or_default();
+        texts.push(feed::Timed {
+            start: end,
+            end: end + std::time::Duration::from_millis(1),
+            text: " ".to_owned(),
+        });
+    }
+    let source = feed::source(pipeline, name, &caps, texts)?;
     let queue = mux_queue(pipeline, &format!("{name}-queue"))?;
     let tags = tags(track);
     if let Some(pad) = queue.static_pad("src") {

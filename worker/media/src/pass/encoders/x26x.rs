@@ -15,7 +15,8 @@ pub fn x264(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property_from_str("speed-preset", preset(job.speed));
     encoder.set_property("key-int-max", gop_frames(job).unsigned_abs());
     encoder.set_property("threads", threads(job).unsigned_abs());
-    let mut options = Vec::new();
+    // Every I-frame can be sought to: the parser takes each for a key frame, also those that are none near another.
+    let mut options = vec!["min-keyint=1".to_owned()];
     if let Some(frames) = job.b_frames {
         encoder.set_property("bframes", frames.unsigned_abs());
     }
