@@ -144,7 +144,14 @@ fn carry_out_an_order() {
     std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
 }
 
-fn run(corpus: &Corpus, case: &str, folder: &Path) -> ChildResult {
+/// Those that look at some pictures, and those that look at a clip, in a pass each.
+fn passes() -> [Vec<PlanNode>; 2] {
+    let mut first = nodes();
+    let second = first.split_off(3);
+    [first, second]
+}
+
+fn run(corpus: &Corpus, case: &str, nodes: Vec<PlanNode>, folder: &Path) -> ChildResult {
     let input = corpus.make(case);
     // A pass may change its input, which is the unit's own.
     let copy = folder.join("input");
@@ -152,7 +159,7 @@ fn run(corpus: &Corpus, case: &str, folder: &Path) -> ChildResult {
     let order = ChildOrder {
         plan: Some(MediaPlan {
             plan_version: mps_proto::PLAN_VERSION,
-            nodes: nodes(),
+            nodes,
             damage_policy: DamagePolicy::Warn as i32,
             limits: Some(InputLimits::default()),
             ..Default::default()
@@ -222,11 +229,13 @@ fn is_right(case: &str, node: &NodeResult) {
 fn odd_films_and_stills_give_every_kind_of_picture() {
     let corpus = Corpus::new();
     for case in RIGHT {
-        let folder = tempfile::tempdir().unwrap();
-        let result = run(&corpus, case, folder.path());
-        assert!(result.failure.is_none(), "{case}: {:?}", result.failure);
-        for node in &result.nodes {
-            is_right(case, node);
+        for nodes in passes() {
+            let folder = tempfile::tempdir().unwrap();
+            let result = run(&corpus, case, nodes, folder.path());
+            assert!(result.failure.is_none(), "{case}: {:?}", result.failure);
+            for node in &result.nodes {
+                is_right(case, node);
+            }
         }
     }
 }
@@ -236,7 +245,7 @@ fn what_has_no_whole_picture_is_refused_with_a_reason() {
     let corpus = Corpus::new();
     for case in WRONG {
         let folder = tempfile::tempdir().unwrap();
-        let result = run(&corpus, case, folder.path());
+        let result = run(&corpus, case, nodes(), folder.path());
         if let Some(failure) = &result.failure {
             is_typed(case, failure);
             continue;

@@ -421,7 +421,7 @@ fn pictures_cost_no_more_than_with_ffmpeg() {
         (
             "GIF",
             gif,
-            "-t 4 -vf fps=10,scale=480:-2,split[a][b];[a]palettegen[p];[b][p]paletteuse",
+            "-to 4 -vf fps=10,scale=480:-2,split[a][b];[a]palettegen[p];[b][p]paletteuse",
             "clip.gif",
         ),
     ];

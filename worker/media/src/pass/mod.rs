@@ -15,6 +15,7 @@ pub mod picture;
 pub mod pictures;
 mod seek;
 pub mod sheets;
+mod skip;
 mod source;
 mod tags;
 pub mod video;
@@ -223,7 +224,12 @@ fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> 
         return Ok((Source::raw_pictures(pipeline, &head, order.facts, counters)?, Some(feeder)));
     }
     let needs = order.jobs.iter().fold(Needs::default(), |needs, job| needs.and(job.needs()));
-    Ok((Source::file(pipeline, order.input, order.facts, needs, counters)?, None))
+    let source = Source::file(pipeline, order.input, order.facts, needs, counters)?;
+    let skipped = skip::Plan::of(order.jobs, order.facts, order.starts.video);
+    if let (Some(plan), Some(entry)) = (skipped, &source.decoder_entry) {
+        plan.apply(entry, counters);
+    }
+    Ok((source, None))
 }
 
 /// One sound encoder and the nodes that use it.

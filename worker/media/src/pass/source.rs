@@ -28,6 +28,8 @@ pub struct Source {
     pub copied_video: Option<gst::Element>,
     pub decoded_tracks: BTreeMap<usize, gst::Element>,
     pub copied_tracks: BTreeMap<usize, gst::Element>,
+    /// In front of the film's decoder.
+    pub decoder_entry: Option<gst::Pad>,
     /// Source pads of the demuxer's queues: where a seek waits for the first data.
     pub gates: Vec<gst::Pad>,
 }
@@ -75,6 +77,7 @@ impl Source {
             let head = self.add_pictures(pipeline, facts, needs, counters)?;
             let pad = decode(pipeline, &tee, &head, "video", counters)?;
             correct_range(&pad, facts);
+            self.decoder_entry = Some(pad);
         }
         self.copied_video = needs.copied_video.then_some(tee);
         Ok(Some(entry))
