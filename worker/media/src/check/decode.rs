@@ -11,6 +11,8 @@ use std::{
 
 use gst::prelude::*;
 
+use crate::damage;
+
 /// Pictures that are enough of a sample; groups of pictures may be ten times as long.
 const SAMPLE_PICTURES: u64 = 24;
 /// How often a sample is looked at.
@@ -40,6 +42,8 @@ pub struct Decoded {
     pub video: u64,
     /// Buffers of sound.
     pub audio: u64,
+    /// Damage that the decoder reported within the window: what it says of a flush or of its end is none.
+    pub damage: u64,
 }
 
 /// Decodes a picture; its width and height.
@@ -47,7 +51,7 @@ pub fn picture(path: &Path, deadline: Duration) -> Result<(i32, i32), String> {
     let decoder = Decoder::open(path, deadline)?;
     decoder.set_state(gst::State::Playing);
     decoder.wait_for(gst::MessageType::Eos)?;
-    match decoder.counts.take() {
+    match decoder.counts.take(damage::count()) {
         Decoded { video: 0, .. } => Err("its picture does not decode".into()),
         _ => Ok((
             decoder.counts.width.load(Ordering::Acquire),
@@ -58,21 +62,13 @@ pub fn picture(path: &Path, deadline: Duration) -> Result<(i32, i32), String> {
 
 /// Decodes windows in order; one count for each.
 pub fn windows(path: &Path, windows: &[Window], deadline: Duration) -> Result<Vec<Decoded>, String> {
-    let decoder = Decoder::open(path, deadline)?;
-    if let [
-        Window {
-            start: Duration::ZERO,
-            end: None,
-        },
-    ] = windows
-    {
-        decoder.set_state(gst::State::Playing);
-        decoder.wait_for(gst::MessageType::Eos)?;
-        return Ok(vec![decoder.counts.take()]);
-    }
-    decoder.set_state(gst::State::Paused);
-    decoder.wait_for(gst::MessageType::AsyncDone)?;
-    windows.iter().map(|window| decoder.decode(window)).collect()
+    let ends = Instant::now() + deadline;
+    // A pipeline for each: a decoder that is flushed while it is busy misses references behind the seek now and then, which looks like damage.
+    let decode = |window: &Window| {
+        let decoder = Decoder::open(path, ends.saturating_duration_since(Instant::now()))?;
+        decoder.decode(window)
+    };
+    windows.iter().map(decode).collect()
 }
 
 #[derive(Default)]
@@ -92,8 +88,10 @@ impl Counts {
         pictures >= SAMPLE_PICTURES && (heard || pictures >= 10 * SAMPLE_PICTURES)
     }
 
-    fn take(&self) -> Decoded {
+    /// `before`: damage before the window.
+    fn take(&self, before: u64) -> Decoded {
         Decoded {
+            damage: damage::count().saturating_sub(before),
             video: self.video.swap(0, Ordering::AcqRel),
             audio: self.audio.swap(0, Ordering::AcqRel),
         }
@@ -138,23 +136,28 @@ impl Decoder {
     }
 
     fn decode(&self, window: &Window) -> Result<Decoded, String> {
-        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
-        let start = clock_time(window.start);
-        let stop = window.end.map(clock_time);
-        // The end of the window before may still come, or lie on the bus: while paused none comes, and those that came go.
-        self.set_state(gst::State::Paused);
-        while self.bus.pop_filtered(&[gst::MessageType::Eos]).is_some() {}
-        self.counts.take();
-        self.pipeline
-            .seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop)
-            .map_err(|_| format!("it cannot be sought to {:.1} s", window.start.as_secs_f64()))?;
+        if !window.start.is_zero() {
+            self.seek(window)?;
+        }
+        let before = damage::count();
         self.set_state(gst::State::Playing);
         if window.end.is_some() {
             self.wait_for_sample()?;
         } else {
             self.wait_for(gst::MessageType::Eos)?;
         }
-        Ok(self.counts.take())
+        Ok(self.counts.take(before))
+    }
+
+    fn seek(&self, window: &Window) -> Result<(), String> {
+        self.set_state(gst::State::Paused);
+        self.wait_for(gst::MessageType::AsyncDone)?;
+        self.counts.take(0);
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        let (start, stop) = (clock_time(window.start), window.end.map(clock_time));
+        self.pipeline
+            .seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop)
+            .map_err(|_| format!("it cannot be sought to {:.1} s", window.start.as_secs_f64()))
     }
 
     /// Until the window's end, or until enough has been seen.
