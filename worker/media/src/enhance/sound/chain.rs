@@ -104,3 +104,33 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Harmonics that come and go, as a voice's do.
+    fn voice(number: usize) -> f32 {
+        let time = number as f64 / 48_000.0;
+        let pitch = 140.0 + 30.0 * (time * 3.0).sin();
+        let wave: f64 = (1..12)
+            .map(|harmonic| (time * pitch * f64::from(harmonic) * 6.283).sin() / f64::from(harmonic))
+            .sum();
+        (wave * 0.15 * (0.5 + 0.5 * (time * 25.0).sin())) as f32
+    }
+
+    #[test]
+    fn noise_reduction_is_late_by_what_it_says() {
+        let treatment = Treatment {
+            denoise: true,
+            ..Treatment::default()
+        };
+        let mut chain = Chain::new(&treatment, 1, 48_000);
+        let input: Vec<f32> = (0..96_000).map(voice).collect();
+        let mut output = Vec::new();
+        chain.push(&input, &mut output);
+        let likeness = |lag: usize| -> f64 { (48_000..90_000).map(|at| f64::from(input[at - lag] * output[at])).sum() };
+        let best = (0..1500).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b))).unwrap();
+        assert!(best.abs_diff(chain.delay()) <= 2, "late by {best}, not {}", chain.delay());
+    }
+}
