@@ -60,15 +60,7 @@ const H265_ENCODERS: &[&str] = &[
     "vtenc_h265",
     "x265enc",
 ];
-const SOFTWARE_ENCODERS: &[&str] = &[
-    "x264enc",
-    "openh264enc",
-    "x265enc",
-    "av1enc",
-    "vp8enc",
-    "vp9enc",
-    "avenc_mpeg2video",
-];
+const SOFTWARE_ENCODERS: &[&str] = &["x264enc", "openh264enc", "x265enc", "av1enc", "vp8enc", "vp9enc", "mpeg2enc"];
 /// Pixel format that 10 bits need.
 const TEN_BITS: &str = "I420_10LE";
 
@@ -80,7 +72,7 @@ fn video_encoders(codec: VideoCodec) -> (&'static [&'static str], &'static str) 
         VideoCodec::Av1 => (&["av1enc"], "gstreamer1.0-plugins-bad"),
         VideoCodec::Vp8 => (&["vp8enc"], "gstreamer1.0-plugins-good"),
         VideoCodec::Vp9 => (&["vp9enc"], "gstreamer1.0-plugins-good"),
-        VideoCodec::Mpeg2 => (&["avenc_mpeg2video"], "gstreamer1.0-libav"),
+        VideoCodec::Mpeg2 => (&["mpeg2enc"], "gstreamer1.0-plugins-bad"),
         _ => (&[], "gstreamer1.0-plugins-base"),
     }
 }

@@ -172,7 +172,7 @@ impl Film<'_> {
             compare_durations("its header", promised, wanted, slack)?;
         }
         if let (Some(wanted), Some(track)) = (expected.audio_duration, audio) {
-            compare_durations("its sound", track.end.unwrap_or_default(), wanted, slack)?;
+            compare_durations("its sound", end_of(walk, media, track.end), wanted, slack)?;
         }
         fill_streams(media, walk);
         media.duration = probe::to_proto(self.promised.unwrap_or(found));
@@ -199,7 +199,14 @@ fn whole_duration(path: &Path, walk: &Walk, media: &MediaInfo) -> Duration {
     if let Some(duration) = header.and_then(|header| header.duration()) {
         return duration;
     }
-    walk.tracks.iter().filter_map(|track| track.end).max().unwrap_or_default()
+    end_of(walk, media, walk.tracks.iter().filter_map(|track| track.end).max())
+}
+
+/// Where media end. A transport stream's clock begins before its first picture.
+fn end_of(walk: &Walk, media: &MediaInfo, end: Option<Duration>) -> Duration {
+    let begin = walk.tracks.iter().filter_map(|track| track.first).min().unwrap_or_default();
+    let begin = if media.container == "mpegts" { begin } else { Duration::ZERO };
+    end.unwrap_or_default().saturating_sub(begin)
 }
 
 fn longest_packet(walk: &Walk) -> Duration {

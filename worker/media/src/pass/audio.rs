@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
 use gst::prelude::*;
@@ -27,6 +27,8 @@ struct Priming {
     shift: i64,
 }
 
+/// How far containers' clocks round.
+const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(3);
 /// Bit rates in kbit/s that MP3 has; any other is an average.
 const MP3_KBPS: [i32; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 /// Bit rates in kbit/s of layer II from 32 kHz on, and below.
@@ -235,9 +237,7 @@ fn parser(codec: AudioCodec) -> Option<&'static str> {
     match codec {
         AudioCodec::Mp3 | AudioCodec::Mp2 => Some("mpegaudioparse"),
         AudioCodec::Ac3 | AudioCodec::Eac3 => Some("ac3parse"),
-        AudioCodec::Opus => Some("opusparse"),
-        AudioCodec::Flac => Some("flacparse"),
-        AudioCodec::Vorbis | AudioCodec::Pcm16 | AudioCodec::Pcm24 => None,
+        AudioCodec::Vorbis | AudioCodec::Opus | AudioCodec::Flac | AudioCodec::Pcm16 | AudioCodec::Pcm24 => None,
         _ => Some("aacparse"),
     }
 }
@@ -299,16 +299,33 @@ fn with_silence(pad: &gst::Pad, buffer: &gst::Buffer, samples: i64) -> Option<gs
     Some(padded)
 }
 
-/// The first packet goes, the rest moves up.
+/// The first packet goes, the rest moves up. Clocks of containers round: a second packet that would begin before zero begins at zero, since
+/// muxers drop what is before it.
 fn drop_first(pad: &gst::Pad, shift_samples: i64, sample_rate_hz: i32) {
-    let first = AtomicBool::new(true);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        if first.swap(false, Relaxed) {
-            return gst::PadProbeReturn::Drop;
+    let shift = nanoseconds(shift_samples, sample_rate_hz);
+    let seen = AtomicU32::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        match (seen.fetch_add(1, Relaxed), &mut info.data) {
+            (0, _) => return gst::PadProbeReturn::Drop,
+            (1, Some(gst::PadProbeData::Buffer(buffer))) => {
+                if let Some(pts) = not_before(pad, buffer, gst::ClockTime::from_nseconds(shift.unsigned_abs())) {
+                    buffer.make_mut().set_pts(pts);
+                }
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });
-    pad.set_offset(-nanoseconds(shift_samples, sample_rate_hz));
+    pad.set_offset(-shift);
+}
+
+/// The stamp that puts a buffer at a running time, when it comes a little before it.
+fn not_before(pad: &gst::Pad, buffer: &gst::Buffer, time: gst::ClockTime) -> Option<gst::ClockTime> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    let pts = buffer.pts()?;
+    let missing = time.checked_sub(segment.to_running_time(pts)?)?;
+    (missing < ROUNDING).then(|| pts + missing)
 }
 
 fn nanoseconds(samples: i64, sample_rate_hz: i32) -> i64 {

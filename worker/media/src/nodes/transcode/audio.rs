@@ -1,7 +1,7 @@
 //! What becomes of the sound: which tracks, and how each is encoded.
 
 use mps_proto::{
-    v1::{AudioCodec, AudioSettings, AudioTrackSelector, ErrorReason, MediaStream, audio_track_selector::Selector},
+    v1::{AudioCodec, AudioSettings, AudioTrackSelector, Container, ErrorReason, MediaStream, audio_track_selector::Selector},
     worker::v1::Failure,
 };
 
@@ -60,6 +60,29 @@ impl AudioEncode {
             wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
             treatment: sound::asked_for(settings.enhancement.as_ref()).0,
         }
+    }
+}
+
+/// MP3's sample rates in Flash video.
+const FLV_RATES: &[i32] = &[22_050, 44_100];
+
+/// Keeps to the sample rates of a container and codec; `asked`: what the settings want.
+pub fn fit_rate(encode: &mut AudioEncode, asked: Option<i32>, container: Container) -> Result<(), Failure> {
+    if container == Container::Flv && encode.codec == AudioCodec::Mp3 {
+        let distance = |rate: &i32| (rate - encode.sample_rate_hz).abs();
+        encode.sample_rate_hz = FLV_RATES.iter().copied().min_by_key(distance).unwrap_or(44_100);
+    }
+    match asked {
+        Some(asked) if asked != encode.sample_rate_hz => Err(failure::data(
+            ErrorReason::Unsupported,
+            format!(
+                "{} in {} has no sample rate of {asked} Hz",
+                encode.codec.as_str_name(),
+                container.as_str_name()
+            ),
+            &format!("leave sample_rate_hz out, or choose {}", encode.sample_rate_hz),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -66,7 +66,11 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
     let sound = match &settings.audio {
         Some(audio) => {
             refuse_audio(rule, audio.codec())?;
-            Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?
+            let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
+            if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
+                audio::fit_rate(encode, audio.sample_rate_hz, rule.container)?;
+            }
+            sound
         }
         None => None,
     };

@@ -10,7 +10,7 @@ use mps_proto::{
 use crate::{
     failure,
     pass::picture::{Colour, Hdr, Look},
-    rules::{Frame, Geometry, levels},
+    rules::{Frame, Geometry, frame_rate, levels},
 };
 
 /// How a film is encoded, with nothing left open.
@@ -57,9 +57,7 @@ const USUAL_GOP: i32 = 250;
 impl VideoEncode {
     /// `stream`: the input's film.
     pub fn resolve(settings: &VideoSettings, stream: &MediaStream) -> Result<Self, Failure> {
-        let frame_rate = settings
-            .frame_rate_num
-            .map(|num| (num, settings.frame_rate_den.unwrap_or(1).max(1)));
+        let frame_rate = frame_rate_of(settings, stream)?;
         let bit_depth = settings.bit_depth.unwrap_or(8);
         let resolved = Self {
             codec: settings.codec(),
@@ -78,6 +76,42 @@ impl VideoEncode {
         levels::unless_exceeded(&resolved, stream)?;
         Ok(resolved)
     }
+}
+
+/// Frame rates that MPEG-2 has (ISO/IEC 13818-2, table 6-4).
+const MPEG2_RATES: &[(i32, i32)] = &[
+    (24_000, 1_001),
+    (24, 1),
+    (25, 1),
+    (30_000, 1_001),
+    (30, 1),
+    (50, 1),
+    (60_000, 1_001),
+    (60, 1),
+];
+
+fn frame_rate_of(settings: &VideoSettings, stream: &MediaStream) -> Result<Option<(i32, i32)>, Failure> {
+    let wanted = settings
+        .frame_rate_num
+        .map(|num| (num, settings.frame_rate_den.unwrap_or(1).max(1)));
+    if settings.codec() != VideoCodec::Mpeg2 {
+        return Ok(wanted);
+    }
+    let per_second = |(num, den): (i32, i32)| f64::from(num) / f64::from(den.max(1));
+    let rate = per_second(wanted.or_else(|| frame_rate(Some(stream))).unwrap_or((25, 1)));
+    let distance = |known: &(i32, i32)| (per_second(*known) - rate).abs();
+    let nearest = MPEG2_RATES
+        .iter()
+        .copied()
+        .min_by(|one, other| distance(one).total_cmp(&distance(other)));
+    if wanted.is_some() && nearest.is_none_or(|known| distance(&known) > 0.01) {
+        return Err(failure::data(
+            ErrorReason::Unsupported,
+            format!("MPEG-2 has no {rate:.3} frames per second"),
+            "choose 24, 25, 30, 50 or 60, or 1001 as the denominator of 24000, 30000 or 60000",
+        ));
+    }
+    Ok(nearest)
 }
 
 /// Constant rate factor that looks about alike in all codecs.

@@ -51,7 +51,7 @@ fn encoder(pipeline: &gst::Pipeline, name: &str, job: &VideoEncode) -> Result<gs
         "x265enc" => x26x::x265(&encoder, job),
         "av1enc" => vpx::av1(&encoder, job),
         "vp8enc" | "vp9enc" => vpx::vpx(&encoder, job),
-        "avenc_mpeg2video" => vpx::mpeg2(&encoder, job),
+        "mpeg2enc" => vpx::mpeg2(&encoder, job),
         _ => hardware::set_up(&encoder, job)?,
     }
     Ok(encoder)

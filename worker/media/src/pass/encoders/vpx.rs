@@ -1,10 +1,10 @@
-//! libvpx (VP8, VP9), libaom (AV1), and ffmpeg's MPEG-2.
+//! libvpx (VP8, VP9), libaom (AV1), and mjpegtools' MPEG-2.
 
 use gst::prelude::*;
 use mps_proto::v1::{EncoderSpeed, VideoCodec};
 
 use super::{BUFFER_MS, bounds, crf, gop_frames, threads};
-use crate::nodes::{Rate, VideoEncode};
+use crate::nodes::{Gop, Rate, VideoEncode};
 
 /// Pictures that the encoders look ahead at.
 const LOOKAHEAD: i32 = 25;
@@ -15,6 +15,9 @@ const NO_LIMIT_BPS: i32 = 1_000_000_000;
 /// Scale of MPEG-2's quantisers, and of constant rate factors.
 const MPEG2_QUANTISERS: f64 = 31.0;
 const CRF_SCALE: f64 = 51.0;
+/// The most that MPEG-2's encoder takes, in kbit/s and frames.
+const MPEG2_KBPS: i32 = 40_000;
+const MPEG2_GOP: i32 = 250;
 
 pub fn vpx(encoder: &gst::Element, job: &VideoEncode) {
     let is_vp9 = job.codec == VideoCodec::Vp9;
@@ -111,31 +114,42 @@ fn av1_speed(speed: EncoderSpeed) -> i32 {
     }
 }
 
+/// mjpegtools' encoder: ffmpeg's cannot be told the frame rate through GStreamer 1.22.
 pub fn mpeg2(encoder: &gst::Element, job: &VideoEncode) {
-    let set = |name: &str, value: i64| encoder.set_property_from_str(name, &value.to_string());
-    // Slices follow from threads.
-    set("threads", 1);
-    set("gop-size", i64::from(gop_frames(job).min(i32::MAX / 4)));
-    set("max-bframes", i64::from(job.b_frames.unwrap_or(2)));
-    // A threshold that no scene cut reaches.
-    set("sc-threshold", if job.scene_cuts { 0 } else { 1_000_000_000 });
+    let gop = mpeg2_gop(job);
+    encoder.set_property_from_str("format", "3");
+    encoder.set_property("constraints", false);
+    encoder.set_property("closed-gop", true);
+    encoder.set_property("max-gop-size", gop);
+    if !job.scene_cuts {
+        encoder.set_property("min-gop-size", gop);
+    }
+    // The element stamps pictures in the order of coding.
+    encoder.set_property("b-per-refframe", 0);
     let (average, peak) = bounds(job.rate);
+    let kbps = |bps: i64| i32::try_from(bps / 1000).unwrap_or(MPEG2_KBPS).clamp(1, MPEG2_KBPS);
+    // Its library ends the process over a buffer that is too small for the rate.
+    let rate = peak.or(average).map_or(MPEG2_KBPS, kbps);
+    encoder.set_property("bufsize", (rate * BUFFER_MS as i32 / 1000 / 8).clamp(20, 4_000));
     match crf(job.rate) {
         Some(crf) => {
-            encoder.set_property_from_str("pass", "quant");
             let quantiser = (f64::from(crf) * MPEG2_QUANTISERS / CRF_SCALE).round().clamp(1.0, MPEG2_QUANTISERS);
-            encoder.set_property_from_str("quantizer", &quantiser.to_string());
+            encoder.set_property("quantisation", quantiser as i32);
+            // With a quantiser, the rate is the peak.
+            encoder.set_property("bitrate", peak.map_or(MPEG2_KBPS, kbps));
         }
         None => {
-            encoder.set_property_from_str("pass", "cbr");
-            set("bitrate", average.unwrap_or_default());
+            encoder.set_property("quantisation", -1);
+            encoder.set_property("bitrate", kbps(average.unwrap_or_default()));
         }
     }
-    if let Some(peak) = peak {
-        set("maxrate", peak);
-        set("bufsize", peak * BUFFER_MS / 1000);
-    }
-    if let Rate::Constant { bps } = job.rate {
-        set("minrate", bps);
-    }
+}
+
+/// The encoder counts frames and is not asked for key frames.
+fn mpeg2_gop(job: &VideoEncode) -> i32 {
+    let frames = match (job.gop, job.frame_rate) {
+        (Gop::Time(span), Some((num, den))) => (span.as_secs_f64() * f64::from(num) / f64::from(den.max(1))).round() as i32,
+        _ => gop_frames(job),
+    };
+    frames.clamp(1, MPEG2_GOP)
 }
