@@ -309,7 +309,9 @@ fn drop_first(pad: &gst::Pad, shift_samples: i64, sample_rate_hz: i32) {
             (0, _) => return gst::PadProbeReturn::Drop,
             (1, Some(gst::PadProbeData::Buffer(buffer))) => {
                 if let Some(pts) = not_before(pad, buffer, gst::ClockTime::from_nseconds(shift.unsigned_abs())) {
-                    buffer.make_mut().set_pts(pts);
+                    let buffer = buffer.make_mut();
+                    buffer.set_pts(pts);
+                    buffer.set_dts(pts);
                 }
             }
             _ => {}
