@@ -90,7 +90,7 @@ fn sharpening_raises_the_energy_of_edges() {
 #[test]
 fn only_dark_pictures_are_lifted() {
     for (luma, lifts) in [(16u16, false), (40, true), (60, true), (90, false), (200, false)] {
-        let (_, power) = tone::Brightness::default().take(&vec![luma; 100], 8);
+        let (_, power) = tone::Brightness::default().take(&[luma; 100], 8);
         assert_eq!(power < 1.0, lifts, "luma {luma}");
         let table = tone::luma_table(power, 1.0, 8);
         assert_eq!(table[usize::from(luma)] > luma, lifts, "luma {luma}");

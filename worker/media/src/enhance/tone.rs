@@ -42,7 +42,7 @@ impl Brightness {
 
 fn power(mean: f64) -> f64 {
     // Black stays black.
-    if mean >= DARK || mean < 0.003 {
+    if !(0.003..DARK).contains(&mean) {
         return 1.0;
     }
     let full = (LIFTED.ln() / mean.ln()).clamp(STRONGEST, 1.0);

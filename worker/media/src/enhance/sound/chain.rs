@@ -114,7 +114,7 @@ mod tests {
         let time = number as f64 / 48_000.0;
         let pitch = 140.0 + 30.0 * (time * 3.0).sin();
         let wave: f64 = (1..12)
-            .map(|harmonic| (time * pitch * f64::from(harmonic) * 6.283).sin() / f64::from(harmonic))
+            .map(|harmonic| (time * pitch * f64::from(harmonic) * std::f64::consts::TAU).sin() / f64::from(harmonic))
             .sum();
         (wave * 0.15 * (0.5 + 0.5 * (time * 25.0).sin())) as f32
     }
