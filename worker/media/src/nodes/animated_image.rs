@@ -17,18 +17,18 @@ use crate::{
         counters::NodeCounters,
         output_path,
         pick::Times,
-        picture::Look,
+        picture::{Colour, Look},
         pictures::{self, Arrived, Taker},
+        rgb,
     },
     probe,
     rules::{self, Clip, Frame, Geometry},
 };
 
 const MOST_PICTURES: usize = 3000;
-/// GStreamer's conversion from YUV to RGB of 8 bits is off by 3 levels on the average; that to 16 bits is right. Bars know only the former.
+/// GStreamer's conversion from YUV to RGB of 8 bits is off by 3 levels on the average; that to 16 bits is right. Bars do not know it: they get
+/// YUV.
 const EXACT: &str = "RGBA64_LE";
-/// Bytes of its pixel.
-const EXACT_PIXEL: usize = 8;
 /// Pixels wait in a scratch file; this much of it at most.
 const MOST_SPOOLED_BYTES: u64 = 16 << 30;
 const DEFAULT_WIDTH: i32 = 480;
@@ -93,6 +93,8 @@ fn look(settings: &AnimatedImageSettings, stream: &MediaStream) -> Look {
     look.fill = settings.pad_fill();
     if geometry.inner.is_none() {
         look.format = EXACT;
+    } else if look.tone_map.is_none() && style::is_limited(stream) {
+        (look.format, look.colour) = (pictures::YUV, Colour::OfInput);
     }
     look
 }
@@ -177,7 +179,7 @@ impl Writer {
 
 impl Taker for Writer {
     fn picture(&mut self, picture: &Arrived) -> io::Result<()> {
-        let frame = packed(picture.bytes, &self.job.look);
+        let frame = rgb::of(picture).ok_or_else(|| io::Error::other("a picture of another kind"))?;
         if self.job.format != AnimatedFormat::Webp {
             self.histogram.add(&frame);
         }
@@ -208,28 +210,6 @@ impl Taker for Writer {
         };
         write_gif(file, Palette::of(&self.histogram), frames, &options, &mut tick)
     }
-}
-
-/// Rows of 8-bit RGB, without the bytes that GStreamer pads them with.
-fn packed(bytes: &[u8], look: &Look) -> Vec<u8> {
-    let (width, height) = (look.geometry.width.max(1) as usize, look.geometry.height.max(1) as usize);
-    let lines = bytes.chunks_exact((bytes.len() / height).max(1));
-    if look.format != EXACT {
-        return lines.filter_map(|line| line.get(..width * PIXEL)).flatten().copied().collect();
-    }
-    let lines = lines.filter_map(|line| line.get(..width * EXACT_PIXEL));
-    let mut packed = Vec::with_capacity(width * height * PIXEL);
-    for pixel in lines.flat_map(|line| line.chunks_exact(EXACT_PIXEL)) {
-        if let [r0, r1, g0, g1, b0, b1, ..] = *pixel {
-            packed.extend([[r0, r1], [g0, g1], [b0, b1]].map(|value| rounded(u16::from_le_bytes(value))));
-        }
-    }
-    packed
-}
-
-/// From 16 bits to 8.
-fn rounded(value: u16) -> u8 {
-    ((u32::from(value) * 255 + 32_767) / 65_535) as u8
 }
 
 /// The branch that writes the file.

@@ -68,7 +68,7 @@ pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStrea
 }
 
 /// Whether its decoder gives YUV of limited range.
-fn is_limited(stream: &MediaStream) -> bool {
+pub fn is_limited(stream: &MediaStream) -> bool {
     let colours = stream.video.as_ref().map(|video| video.colorimetry.as_str()).unwrap_or_default();
     let told = gst_video::VideoColorimetry::from_str(colours);
     let is_rgb_or_full =

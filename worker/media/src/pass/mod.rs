@@ -13,6 +13,7 @@ mod leaps;
 pub mod pick;
 pub mod picture;
 pub mod pictures;
+pub mod rgb;
 mod seek;
 pub mod sheets;
 mod skip;

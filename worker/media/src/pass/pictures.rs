@@ -86,6 +86,9 @@ pub struct Arrived<'a> {
     pub time: Duration,
     /// The encoded file, or packed pixels.
     pub bytes: &'a [u8],
+    /// The same, with what its caps say where it is raw.
+    pub buffer: &'a gst::BufferRef,
+    pub video: Option<&'a gst_video::VideoInfo>,
 }
 
 /// Takes what a branch makes, in the pipeline's thread; an error fails the node.
@@ -139,13 +142,13 @@ fn hand_over(sink: &gst::Element, taker: Box<dyn Taker>, counters: &Arc<Counters
         failed: false,
     });
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad(sink, "sink")?.add_probe(kinds, move |_, info| {
+    pad(sink, "sink")?.add_probe(kinds, move |pad, info| {
         let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
         counters.tick();
         let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         let taken = match info.buffer() {
             _ if taking.failed => Ok(()),
-            Some(buffer) => take(&mut taking, buffer, &counters, node),
+            Some(buffer) => take(&mut taking, pad, buffer, &counters, node),
             None if is_end => taking.taker.end(&|| counters.tick()),
             None => Ok(()),
         };
@@ -161,12 +164,15 @@ fn hand_over(sink: &gst::Element, taker: Box<dyn Taker>, counters: &Arc<Counters
     Ok(())
 }
 
-fn take(taking: &mut Taking, buffer: &gst::BufferRef, counters: &Counters, node: usize) -> io::Result<()> {
+fn take(taking: &mut Taking, pad: &gst::Pad, buffer: &gst::BufferRef, counters: &Counters, node: usize) -> io::Result<()> {
+    let video = pad.current_caps().and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok());
     let map = buffer.map_readable().map_err(io::Error::other)?;
     taking.taker.picture(&Arrived {
         number: taking.number,
         time: Duration::from_nanos(buffer.pts().map_or(0, gst::ClockTime::nseconds)),
         bytes: map.as_slice(),
+        buffer,
+        video: video.as_ref(),
     })?;
     taking.number += 1;
     if let Some(node) = counters.nodes.get(node) {
