@@ -114,6 +114,7 @@ const OTHERS: &[Candidate] = &[
 const OWN: &[&str] = &[
     "encode.gif",
     "encode.animated-webp",
+    "mux.fmp4",
     "overlay.image",
     "overlay.svg",
     "subtitle.soft",

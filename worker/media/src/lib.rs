@@ -19,6 +19,7 @@ mod pass;
 pub mod probe;
 mod progress;
 pub mod rules;
+mod segments;
 mod subtitles;
 mod walk;
 

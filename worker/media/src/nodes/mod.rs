@@ -1,6 +1,7 @@
 //! The kinds of nodes: each a file here that resolves a node's settings against the input, builds its branches and checks its files.
 //! A new kind is such a file and its line in `resolve_node`; nothing else in this crate matches on kinds.
 
+mod adaptive_stream;
 mod animated_image;
 mod cover;
 mod cover_score;
@@ -221,6 +222,7 @@ pub fn resolve(plan: &MediaPlan, context: &Context) -> Vec<(PlanNode, Resolved)>
 fn resolve_node(node: &PlanNode, context: &Context) -> Resolved {
     match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
         Some(Settings::Transcode(settings)) => transcode::resolve(node, settings, context),
+        Some(Settings::AdaptiveStream(settings)) => adaptive_stream::resolve(node, settings, context),
         Some(Settings::Snapshot(settings)) => snapshot::resolve(node, settings, context),
         Some(Settings::SampleSnapshot(settings)) => sample_snapshot::resolve(node, settings, context),
         Some(Settings::ImageSprite(settings)) => image_sprite::resolve(node, settings, context),

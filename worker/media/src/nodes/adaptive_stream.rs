@@ -1,0 +1,375 @@
+//! Adaptive streams: renditions of one film and of its sound, cut at the same times, told of segment by segment.
+
+use std::{sync::Arc, time::Duration};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::{AdaptiveStreamSettings, AudioRendition, ErrorReason, MediaStream, SegmentFormat, VideoSettings},
+    worker::v1::{Failure, PlanNode, PlanSet, SetResume},
+};
+
+use super::{
+    Branch, Checking, Context, Job, Made, Needs, Resolved,
+    improve::{self},
+    transcode::{AudioEncode, Gop, VideoEncode, select},
+};
+use crate::{
+    failure,
+    pass::{
+        Graph, Range,
+        counters::{self, NodeCounters},
+        elements::{branch, link, make, mux_queue, pad, raw_queue},
+        encoders, needed, video,
+    },
+    probe::InputFacts,
+    rules::{self, Clip, Frame, frame_rate, stream_missing, unless_undecodable, unsupported},
+    segments::{SetWriter, TrackPlan},
+};
+
+/// Segments of this length where the settings name none.
+const SEGMENT: Duration = Duration::from_secs(4);
+/// Samples of one AAC packet: sound begins again at one of its packets.
+const PACKET_SAMPLES: u64 = 1024;
+
+/// A stream with nothing left open.
+#[derive(Debug, Clone)]
+pub struct AdaptiveStream {
+    set: PlanSet,
+    is_ts: bool,
+    span: Duration,
+    /// From the largest to the smallest.
+    videos: Vec<VideoEncode>,
+    sounds: Vec<Sound>,
+    clip: Clip,
+    resume: SetResume,
+    /// Renditions that are larger than the input.
+    left_out: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Sound {
+    settings: AudioEncode,
+    track: usize,
+    plan: TrackPlan,
+}
+
+pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
+    let facts = context.facts;
+    let set = node.set.clone().ok_or_else(|| unsupported("the plan names no set"))?;
+    refuse_soft_subtitles(node)?;
+    let film = rules::film(facts);
+    let clip = Clip::resolve(
+        node.start_offset.as_ref(),
+        node.end_offset.as_ref(),
+        rules::duration(facts),
+        frame_rate(film),
+    )?;
+    let span = settings.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
+    let (videos, left_out) = videos(node, settings, context, clip, span)?;
+    let sounds = sounds(&settings.audio, facts)?;
+    if videos.is_empty() && sounds.is_empty() {
+        return Err(stream_missing(
+            "the input has no sound",
+            "add a rendition with video, or take an input with sound",
+        ));
+    }
+    let resume = context.resumes.iter().find(|resume| resume.set_id == set.set_id).cloned();
+    Ok(Box::new(AdaptiveStream {
+        is_ts: settings.segment_format() == SegmentFormat::Ts,
+        set,
+        span,
+        videos,
+        sounds,
+        clip,
+        resume: resume.unwrap_or_default(),
+        left_out,
+    }))
+}
+
+fn refuse_soft_subtitles(node: &PlanNode) -> Result<(), Failure> {
+    let soft = node.subtitles.iter().filter_map(|planned| planned.subtitle.as_ref());
+    if soft
+        .filter(|subtitle| subtitle.mode() != mps_proto::v1::subtitle::Mode::BurnIn)
+        .count()
+        == 0
+    {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        "this version makes no subtitle tracks of adaptive streams",
+        "burn the subtitles in, or publish them beside the stream",
+    ))
+}
+
+/// Renditions that are made, from the largest, and how many are left out.
+fn videos(
+    node: &PlanNode,
+    settings: &AdaptiveStreamSettings,
+    context: &Context,
+    clip: Clip,
+    span: Duration,
+) -> Result<(Vec<VideoEncode>, usize), Failure> {
+    if settings.renditions.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let film = rules::film(context.facts).ok_or_else(|| {
+        stream_missing(
+            "the input has no picture",
+            "leave the renditions out: the stream is of sound only then",
+        )
+    })?;
+    unless_undecodable(film, context.facts)?;
+    let mut asked: Vec<&VideoSettings> = settings
+        .renditions
+        .iter()
+        .filter_map(|rendition| rendition.video.as_ref())
+        .collect();
+    asked.sort_by_key(|video| std::cmp::Reverse(area(video)));
+    let all = asked.len();
+    if !settings.allow_upscale() {
+        let smallest = asked.last().copied();
+        asked.retain(|video| !is_larger(video, film));
+        asked.extend(smallest.filter(|_| asked.is_empty()));
+    }
+    let left_out = all - asked.len();
+    let mut made = Vec::with_capacity(asked.len());
+    for video in asked {
+        let mut encode = VideoEncode::resolve(video, film)?;
+        encode.gop = Gop::Time(span);
+        encode.scene_cuts = false;
+        improve::dress(&mut encode.look, video, node, context, clip)?;
+        made.push(encode);
+    }
+    Ok((made, left_out))
+}
+
+/// Pixels of a rendition, as far as its settings tell them; those of the input come first.
+fn area(video: &VideoSettings) -> i64 {
+    match (video.width_px, video.height_px) {
+        (Some(width), Some(height)) => i64::from(width) * i64::from(height),
+        (Some(width), None) => i64::from(width) * i64::from(width) * 9 / 16,
+        (None, Some(height)) => i64::from(height) * i64::from(height) * 16 / 9,
+        (None, None) => i64::MAX,
+    }
+}
+
+fn is_larger(video: &VideoSettings, film: &MediaStream) -> bool {
+    let frame = Frame::of(film);
+    let (long, short) = (frame.width.max(frame.height), frame.width.min(frame.height));
+    let sides = [video.width_px, video.height_px].map(|side| side.map_or(0.0, f64::from));
+    match sides {
+        [width, 0.0] => width > frame.width,
+        [0.0, height] => height > frame.height,
+        // A box holds the input whole when neither side of it is larger.
+        [width, height] => width.max(height) > long && width.min(height) > short,
+    }
+}
+
+fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Failure> {
+    let streams = rules::sounds(facts);
+    let mut made = Vec::new();
+    // An input without sound gives a stream without sound.
+    for rendition in asked.iter().filter(|_| !streams.is_empty()) {
+        let Some(settings) = &rendition.audio else { continue };
+        let selectors: Vec<_> = rendition.track.iter().cloned().collect();
+        let Some(track) = select(&selectors, facts)?.first().copied() else {
+            continue;
+        };
+        let Some(stream) = streams.get(track) else { continue };
+        unless_undecodable(stream, facts)?;
+        let language = if rendition.language.is_empty() {
+            &stream.language
+        } else {
+            &rendition.language
+        };
+        let name = [rendition.display_name.as_str(), language.as_str(), "Audio"];
+        made.push(Sound {
+            settings: AudioEncode::resolve(settings, stream),
+            track,
+            plan: TrackPlan {
+                language: language.clone(),
+                display_name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),
+                is_default: rendition.is_default,
+                ..TrackPlan::default()
+            },
+        });
+    }
+    if !made.iter().any(|sound| sound.plan.is_default)
+        && let Some(first) = made.first_mut()
+    {
+        first.plan.is_default = true;
+    }
+    Ok(made)
+}
+
+impl AdaptiveStream {
+    /// The first segment that some track lacks.
+    fn first_segment(&self) -> u32 {
+        let tracks = self.videos.len() + self.sounds.len();
+        let committed = (0..tracks).map(|track| self.resume.segments.get(track).copied().unwrap_or(0));
+        u32::try_from(committed.min().unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Where this attempt begins, from the beginning of the output.
+    fn begin(&self) -> Duration {
+        self.span * self.first_segment()
+    }
+
+    /// Sound begins at the packet that an attempt without a break would begin the segment with.
+    fn sound_begin(&self, rate_hz: i32) -> Duration {
+        let rate = u64::try_from(rate_hz).unwrap_or(0).max(1);
+        let samples = self.begin().as_nanos() * u128::from(rate) / 1_000_000_000;
+        let packets = (u64::try_from(samples).unwrap_or(0) + PACKET_SAMPLES / 2 - 1) / PACKET_SAMPLES;
+        let packets = if self.first_segment() == 0 { 0 } else { packets };
+        Duration::from_nanos(packets * PACKET_SAMPLES * 1_000_000_000 / rate)
+    }
+
+    fn part_from(&self, begin: Duration) -> Clip {
+        Clip {
+            start: self.clip.start + begin,
+            ..self.clip
+        }
+    }
+
+    fn plan(&self, number: usize, plan: &TrackPlan, begin: Duration) -> TrackPlan {
+        TrackPlan {
+            begin,
+            committed: self.resume.segments.get(number).copied().unwrap_or(0),
+            init_sha256: self.resume.init_sha256.get(number).cloned().unwrap_or_default(),
+            ..plan.clone()
+        }
+    }
+
+    fn build_video(&self, graph: &Graph, node: usize, number: usize, settings: &VideoEncode) -> Result<gst::Pad, Failure> {
+        let prefix = format!("n{node}-v{number}");
+        let tee = needed(graph.source.decoded_video.as_ref())?;
+        let window = graph.window(self.part_from(self.begin()), graph.order.starts.video);
+        let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
+        window.apply_to_video(tee, &branch_pad);
+        let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
+        chain.extend(video::pictures(graph.pipeline, &prefix, settings)?);
+        let encoder = encoders::chain(graph.pipeline, &prefix, settings, false)?;
+        if let Some(entry) = encoder.first().filter(|_| number == 0) {
+            counters::count(&pad(entry, "sink")?, graph.counters, move |counters| {
+                counters.nodes.get(node).map(|node| &node.video)
+            });
+        }
+        chain.extend(encoder);
+        chain.push(end(graph.pipeline, &prefix)?);
+        link(&chain.iter().collect::<Vec<_>>())?;
+        last_pad(&chain)
+    }
+
+    fn build_sound(&self, graph: &mut Graph, node: usize, number: usize, sound: &Sound) -> Result<gst::Pad, Failure> {
+        let prefix = format!("n{node}-audio-mux{number}");
+        let clip = self.part_from(self.sound_begin(sound.settings.sample_rate_hz));
+        let packets = graph.sound(node, &sound.settings, clip, &[sound.track])?;
+        let (_, guard) = branch(graph.pipeline, &packets, &format!("{prefix}-guard"))?;
+        let chain = [
+            guard,
+            mux_queue(graph.pipeline, &format!("{prefix}-queue"))?,
+            end(graph.pipeline, &prefix)?,
+        ];
+        link(&chain.iter().collect::<Vec<_>>())?;
+        last_pad(&chain)
+    }
+}
+
+fn end(pipeline: &gst::Pipeline, prefix: &str) -> Result<gst::Element, Failure> {
+    let sink = make(pipeline, "fakesink", &format!("{prefix}-end"))?;
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    Ok(sink)
+}
+
+fn last_pad(chain: &[gst::Element]) -> Result<gst::Pad, Failure> {
+    let last = chain.last().ok_or_else(|| unsupported("an empty branch"))?;
+    pad(last, "sink")
+}
+
+impl Job for AdaptiveStream {
+    fn needs(&self) -> Needs {
+        Needs {
+            decoded_video: !self.videos.is_empty(),
+            decoded_tracks: self.sounds.iter().map(|sound| sound.track).collect(),
+            ..Needs::default()
+        }
+    }
+
+    fn part(&self) -> Range {
+        Range {
+            start: self.clip.start + self.begin(),
+            stop: self.clip.end,
+        }
+    }
+
+    fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
+        let set = Arc::new(SetWriter::new(
+            &self.set.set_id,
+            graph.order.folder.to_owned(),
+            self.span,
+            self.is_ts,
+            graph.order.members.clone(),
+            node,
+            graph.counters.clone(),
+        ));
+        let mut entries = Vec::new();
+        for (number, settings) in self.videos.iter().enumerate() {
+            let entry = self.build_video(graph, node, number, settings)?;
+            entries.push((entry, self.plan(number, &TrackPlan::default(), self.begin())));
+        }
+        for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
+            let entry = self.build_sound(graph, node, number, sound)?;
+            let begin = self.sound_begin(sound.settings.sample_rate_hz);
+            entries.push((entry, self.plan(number, &sound.plan, begin)));
+        }
+        for (entry, plan) in entries {
+            set.take(&entry, plan);
+        }
+        Ok(Box::new(Streamed {
+            set,
+            set_id: self.set.set_id.clone(),
+            left_out: self.left_out,
+        }))
+    }
+
+    fn position(&self, counters: &NodeCounters, duration: Option<Duration>) -> (Option<f64>, u64) {
+        let begin = self.begin().as_secs_f64();
+        let length = self
+            .clip
+            .length(duration)
+            .map(|length| length.as_secs_f64())
+            .filter(|length| *length > 0.0);
+        let counted = if self.videos.is_empty() { &counters.audio } else { &counters.video };
+        (length.map(|length| (begin + counted.end().as_secs_f64()) / length), counted.count())
+    }
+}
+
+/// The branches of a stream.
+struct Streamed {
+    set: Arc<SetWriter>,
+    set_id: String,
+    left_out: usize,
+}
+
+impl Branch for Streamed {
+    fn stop(&mut self) -> Result<(), Failure> {
+        self.set.finish()
+    }
+
+    fn check(self: Box<Self>, _checking: &Checking) -> Result<Made, Failure> {
+        let count = self.left_out;
+        let message = format!("{count} renditions are larger than the input and were left out");
+        let details = [
+            ("count", count.to_string()),
+            ("hint", "set allow_upscale to make them all the same".to_owned()),
+        ];
+        let warnings = (count > 0).then(|| failure::warning(ErrorReason::Unsupported, message, &details));
+        Ok(Made {
+            complete_sets: vec![self.set_id],
+            warnings: warnings.into_iter().collect(),
+            ..Made::default()
+        })
+    }
+}

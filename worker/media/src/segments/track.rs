@@ -1,0 +1,325 @@
+//! From an encoder's packets to reported members: one track is cut, written and told of as it grows; the set's tracks are told together.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use gst::prelude::*;
+use mps_proto::{
+    v1::ErrorReason,
+    worker::v1::{ChildMember, Failure, SetMember, SetTrack},
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Packet,
+    codecs::{Codec, without_delimiters},
+    config::TrackConfig,
+    cutter::{Cut, Cutter, Numbers},
+    fmp4::{self, Part},
+    ts,
+};
+use crate::{failure, nodes::Members, pass::counters::Counters};
+
+/// What is known of a track before its first packet.
+#[derive(Debug, Clone, Default)]
+pub struct TrackPlan {
+    pub language: String,
+    pub display_name: String,
+    pub is_default: bool,
+    /// Where its first packet stands, from the beginning of the output.
+    pub begin: Duration,
+    /// Segments that are committed already, and the checksum of the initialisation segment that they belong to.
+    pub committed: i32,
+    pub init_sha256: String,
+}
+
+/// A set while it grows. Locks: a track's before the set's.
+pub struct SetWriter {
+    set_id: String,
+    folder: PathBuf,
+    span: Duration,
+    is_ts: bool,
+    members: Members,
+    node: usize,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tracks: Vec<Option<SetTrack>>,
+    waiting: Vec<ChildMember>,
+    open: usize,
+    failure: Option<Failure>,
+}
+
+/// One track while it grows.
+struct Track {
+    number: usize,
+    plan: TrackPlan,
+    config: Option<TrackConfig>,
+    cutter: Option<Cutter>,
+}
+
+impl SetWriter {
+    pub fn new(set_id: &str, folder: PathBuf, span: Duration, is_ts: bool, members: Members, node: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            set_id: set_id.to_owned(),
+            folder,
+            span,
+            is_ts,
+            members,
+            node,
+            counters,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes the packets that come to a pad as the next track.
+    pub fn take(self: &Arc<Self>, entry: &gst::Pad, plan: TrackPlan) {
+        let number = self.state.lock().map_or(0, |mut state| {
+            state.tracks.push(None);
+            state.open += 1;
+            state.tracks.len() - 1
+        });
+        let track = Mutex::new(Track {
+            number,
+            plan,
+            config: None,
+            cutter: None,
+        });
+        let set = self.clone();
+        entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            let Ok(mut track) = track.lock() else {
+                return gst::PadProbeReturn::Ok;
+            };
+            set.counters.tick();
+            if let Some(buffer) = info.buffer() {
+                if let Err(failure) = set.packet(&mut track, pad, buffer) {
+                    set.fail(failure);
+                }
+            } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+                if let Err(failure) = set.end(&mut track) {
+                    set.fail(failure);
+                }
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// What went wrong, if anything did, once the pipeline has stopped.
+    pub fn finish(&self) -> Result<(), Failure> {
+        let mut state = self.state.lock().map_err(|_| broken("a writer of segments panicked"))?;
+        match state.failure.take() {
+            Some(failure) => Err(failure),
+            None if state.tracks.iter().any(Option::is_none) => Err(broken("a track of the stream got no packets")),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, failure: Failure) {
+        if let Ok(mut state) = self.state.lock() {
+            state.failure.get_or_insert(failure);
+        }
+    }
+
+    fn packet(&self, track: &mut Track, pad: &gst::Pad, buffer: &gst::BufferRef) -> Result<(), Failure> {
+        let map = buffer.map_readable().map_err(|_| broken("a packet cannot be read"))?;
+        if track.config.is_none() {
+            let caps = pad.current_caps().ok_or_else(|| broken("packets without caps"))?;
+            let config = TrackConfig::read(&caps, map.as_slice(), &track.plan.language).map_err(|what| broken(&what))?;
+            self.begin(track, &config)?;
+            track.cutter = Some(Cutter::new(self.span, config.timescale, config.is_video, Numbers::BySpan));
+            track.config = Some(config);
+        }
+        let (Some(config), Some(cutter)) = (&track.config, &mut track.cutter) else {
+            return Ok(());
+        };
+        let begin = i128::try_from(track.plan.begin.as_nanos()).unwrap_or(0);
+        let Some(pts) = running_ns(pad, buffer.pts()) else { return Ok(()) };
+        let dts = running_ns(pad, buffer.dts()).unwrap_or(pts);
+        let ticks = |ns: i128| ticks(ns, config.timescale);
+        let length = buffer.duration().map_or(0, |length| i128::from(length.nseconds()));
+        let packet = Packet {
+            pts: ticks(pts + begin),
+            dts: ticks(dts + begin),
+            duration: ticks(pts + begin + length) - ticks(pts + begin),
+            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            data: match &config.codec {
+                Codec::Av1 { .. } => without_delimiters(map.as_slice()).ok_or_else(|| broken("an AV1 packet is damaged"))?,
+                _ => map.as_slice().to_vec(),
+            },
+        };
+        let cut = cutter.push(packet).map_err(|missing| broken(&missing.to_string()))?;
+        cut.map_or(Ok(()), |cut| self.write(track, &cut))
+    }
+
+    /// The track is known: its initialisation segment is written, and the set's tracks are told once all are known.
+    fn begin(&self, track: &Track, config: &TrackConfig) -> Result<(), Failure> {
+        let told = SetTrack {
+            number: i32::try_from(track.number).unwrap_or(i32::MAX),
+            kind: if config.is_video { "video" } else { "audio" }.to_owned(),
+            codecs: config.codecs.clone(),
+            width_px: config.width,
+            height_px: config.height,
+            frame_rate_num: config.frame_rate.0,
+            frame_rate_den: config.frame_rate.1,
+            sample_rate_hz: config.sample_rate,
+            channels: config.channels,
+            language: track.plan.language.clone(),
+            display_name: track.plan.display_name.clone(),
+            is_default: track.plan.is_default,
+            timescale: i32::try_from(config.timescale).unwrap_or(i32::MAX),
+            video_range: config.video_range.to_owned(),
+        };
+        if let Ok(mut state) = self.state.lock() {
+            if let Some(place) = state.tracks.get_mut(track.number) {
+                *place = Some(told);
+            }
+            let known: Option<Vec<SetTrack>> = state.tracks.iter().cloned().collect();
+            if let Some(tracks) = known {
+                (self.members)(ChildMember {
+                    set_id: self.set_id.clone(),
+                    tracks,
+                    ..ChildMember::default()
+                });
+                for member in std::mem::take(&mut state.waiting) {
+                    (self.members)(member);
+                }
+            }
+        }
+        if self.is_ts {
+            return Ok(());
+        }
+        let bytes = fmp4::init(&[config]);
+        let sha256 = hex(&bytes);
+        if track.plan.committed > 0 && !track.plan.init_sha256.is_empty() {
+            return if track.plan.init_sha256 == sha256 {
+                Ok(())
+            } else {
+                Err(broken(
+                    "this worker's encoder begins the stream in another way than the one that began it",
+                ))
+            };
+        }
+        self.tell(track, &bytes, sha256, -1, (0, 0), (0, 0), config.timescale)
+    }
+
+    fn write(&self, track: &Track, cut: &Cut) -> Result<(), Failure> {
+        let Some(config) = &track.config else { return Ok(()) };
+        if cut.index < i64::from(track.plan.committed) {
+            return Ok(());
+        }
+        let part = Part {
+            config,
+            packets: &cut.packets,
+            end: cut.end,
+        };
+        let (bytes, picture) = if self.is_ts {
+            (ts::segment(cut.index, &[part]), (0, 0))
+        } else {
+            let segment = fmp4::segment(u32::try_from(cut.index + 1).unwrap_or(u32::MAX), &[part]);
+            (segment.bytes, if config.is_video { segment.first_picture } else { (0, 0) })
+        };
+        let start = cut.packets.iter().map(|packet| packet.pts).min().unwrap_or(0);
+        let sha256 = hex(&bytes);
+        let index = i32::try_from(cut.index).unwrap_or(i32::MAX);
+        self.tell(track, &bytes, sha256, index, picture, (start, cut.end - start), config.timescale)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn tell(
+        &self,
+        track: &Track,
+        bytes: &[u8],
+        sha256: String,
+        index: i32,
+        picture: (usize, usize),
+        (start, length): (i64, i64),
+        timescale: u32,
+    ) -> Result<(), Failure> {
+        let suffix = if self.is_ts { "ts" } else { "m4s" };
+        let path = self.folder.join(format!("{}-{}-{index}.{suffix}", self.set_id, track.number));
+        std::fs::write(&path, bytes).map_err(|error| {
+            failure::node(
+                ErrorReason::DiskFull,
+                format!("a segment could not be written: {error}"),
+                "give the worker more scratch space",
+            )
+        })?;
+        let span = |ticks: i64| {
+            Duration::from_secs_f64(ticks.max(0) as f64 / f64::from(timescale.max(1)))
+                .try_into()
+                .ok()
+        };
+        let told = ChildMember {
+            set_id: self.set_id.clone(),
+            tracks: Vec::new(),
+            member: Some(SetMember {
+                track: i32::try_from(track.number).unwrap_or(i32::MAX),
+                index,
+                size_bytes: bytes.len() as i64,
+                sha256,
+                start: span(start),
+                duration: span(length),
+                i_frame_offset: picture.0 as i64,
+                i_frame_bytes: picture.1 as i64,
+            }),
+            path: path.display().to_string(),
+        };
+        let Ok(mut state) = self.state.lock() else { return Ok(()) };
+        if state.failure.is_some() {
+            return Ok(());
+        }
+        if state.tracks.iter().all(Option::is_some) {
+            drop(state);
+            (self.members)(told);
+        } else {
+            state.waiting.push(told);
+        }
+        Ok(())
+    }
+
+    fn end(&self, track: &mut Track) -> Result<(), Failure> {
+        let cut = track.cutter.as_mut().and_then(Cutter::finish);
+        let written = cut.map_or(Ok(()), |cut| self.write(track, &cut));
+        let is_last = self.state.lock().is_ok_and(|mut state| {
+            state.open = state.open.saturating_sub(1);
+            state.open == 0
+        });
+        if is_last && let Some(node) = self.counters.nodes.get(self.node) {
+            node.done.store(true, Relaxed);
+        }
+        written
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn ticks(ns: i128, timescale: u32) -> i64 {
+    let scaled = ns * i128::from(timescale) * 2 + 1_000_000_000;
+    i64::try_from(scaled.div_euclid(2_000_000_000)).unwrap_or(0)
+}
+
+/// Running time of a stamp on a pad, also before zero.
+fn running_ns(pad: &gst::Pad, time: Option<gst::ClockTime>) -> Option<i128> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    match segment.to_running_time_full(time?)? {
+        gst::Signed::Positive(time) => Some(i128::from(time.nseconds())),
+        gst::Signed::Negative(time) => Some(-i128::from(time.nseconds())),
+    }
+}
+
+fn broken(message: &str) -> Failure {
+    failure::node(
+        ErrorReason::PipelineFailed,
+        format!("the stream's segments could not be made: {message}"),
+        "report it with the task's nodes",
+    )
+}

@@ -1,0 +1,203 @@
+//! Adaptive streams: members as the child reports them, joined to files that ffprobe and ffmpeg read.
+
+mod pass_tools;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use mps_proto::{
+    v1::{self, node_settings::Settings},
+    worker::v1::{ChildMember, ChildOrder, InputLimits, MediaPlan, PlanNode, PlanSet, SetMember, SetResume, SetTrack},
+};
+use pass_tools::{ffmpeg, frames};
+
+/// What the child told of a set, with the bytes of each member by track and index.
+struct Told {
+    tracks: Vec<SetTrack>,
+    members: BTreeMap<(i32, i32), (SetMember, Vec<u8>)>,
+}
+
+impl Told {
+    fn indices(&self, track: i32) -> Vec<i32> {
+        self.members
+            .keys()
+            .filter(|(of, _)| *of == track)
+            .map(|(_, index)| *index)
+            .collect()
+    }
+
+    fn joined(&self, track: i32) -> Vec<u8> {
+        let of_track = self.members.iter().filter(|((of, _), _)| *of == track);
+        of_track.flat_map(|(_, (_, bytes))| bytes.clone()).collect()
+    }
+}
+
+struct Film(tempfile::TempDir);
+
+impl Film {
+    /// 9 s of 640x360 at 30 fps with B-frames and sound.
+    fn new() -> Self {
+        let film = Self(tempfile::tempdir().unwrap());
+        let arguments = "-f lavfi -i testsrc2=s=640x360:r=30:d=9 -f lavfi -i sine=f=440:r=48000:d=9 -c:v libx264 -preset veryfast -bf 2 -g 75 \
+                         -pix_fmt yuv420p -c:a aac";
+        ffmpeg(arguments, &film.path("film.mp4"));
+        film
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn stream(&self, format: v1::SegmentFormat, sets: Vec<SetResume>) -> Told {
+        mps_media::init().unwrap();
+        let outputs = self.path("outputs");
+        fs::create_dir_all(&outputs).unwrap();
+        let order = ChildOrder {
+            plan: Some(MediaPlan {
+                plan_version: mps_proto::PLAN_VERSION,
+                nodes: vec![node(format)],
+                limits: Some(InputLimits::default()),
+                ..Default::default()
+            }),
+            input_path: self.path("film.mp4").display().to_string(),
+            output_folder: outputs.display().to_string(),
+            sets,
+            ..ChildOrder::default()
+        };
+        let told: Arc<Mutex<Vec<ChildMember>>> = Arc::default();
+        let sink = told.clone();
+        let members: mps_media::nodes::Members = Arc::new(move |member| sink.lock().unwrap().push(member));
+        let result = mps_media::run(&order, &|_| (), &members);
+        assert!(result.failure.is_none(), "{:?}", result.failure);
+        assert!(result.nodes[0].failure.is_none(), "{:?}", result.nodes[0].failure);
+        assert_eq!(result.nodes[0].complete_sets, ["set"]);
+        let told = told.lock().unwrap();
+        let read = |member: &ChildMember| {
+            let described = member.member.clone()?;
+            let bytes = fs::read(&member.path).unwrap();
+            assert_eq!(bytes.len() as i64, described.size_bytes);
+            Some(((described.track, described.index), (described, bytes)))
+        };
+        assert!(!told[0].tracks.is_empty(), "tracks are told first");
+        Told {
+            tracks: told[0].tracks.clone(),
+            members: told.iter().filter_map(read).collect(),
+        }
+    }
+}
+
+fn node(format: v1::SegmentFormat) -> PlanNode {
+    let rendition = |height: i32| v1::Rendition {
+        video: Some(v1::VideoSettings {
+            codec: Some(v1::VideoCodec::H264.into()),
+            crf: Some(23),
+            height_px: Some(height),
+            profile: Some("high".into()),
+            speed: Some(v1::EncoderSpeed::Fast.into()),
+            ..Default::default()
+        }),
+    };
+    let audio = v1::AudioRendition {
+        audio: Some(v1::AudioSettings {
+            codec: Some(v1::AudioCodec::Aac.into()),
+            bitrate_bps: Some(128_000),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    PlanNode {
+        key: "stream".into(),
+        settings: Some(v1::NodeSettings {
+            settings: Some(Settings::AdaptiveStream(v1::AdaptiveStreamSettings {
+                segment_format: Some(format.into()),
+                segment_duration: Some(Duration::from_secs(2).try_into().unwrap()),
+                renditions: vec![rendition(180), rendition(360), rendition(720)],
+                audio: vec![audio],
+                ..Default::default()
+            })),
+        }),
+        set: Some(PlanSet {
+            set_id: "set".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn seconds(span: Option<prost_types::Duration>) -> f64 {
+    span.map_or(0.0, |span| span.seconds as f64 + f64::from(span.nanos) / 1e9)
+}
+
+#[test]
+fn renditions_are_cut_at_the_same_times_and_play() {
+    let film = Film::new();
+    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let kinds: Vec<_> = told.tracks.iter().map(|track| (track.kind.as_str(), track.height_px)).collect();
+    assert_eq!(
+        kinds,
+        [("video", 360), ("video", 180), ("audio", 0)],
+        "720 lines are more than the input has"
+    );
+    assert!(told.tracks[0].codecs.starts_with("avc1.64"), "{}", told.tracks[0].codecs);
+    assert_eq!(told.tracks[2].codecs, "mp4a.40.2");
+    for track in 0..3 {
+        assert_eq!(told.indices(track), [-1, 0, 1, 2, 3, 4], "track {track}");
+        let path = film.path(&format!("track{track}.mp4"));
+        fs::write(&path, told.joined(track)).unwrap();
+        if track < 2 {
+            assert_eq!(frames(&path), 270);
+        }
+        ffmpeg(&format!("-xerror -i {} -f null", path.display()), &PathBuf::from("-"));
+    }
+    for index in 0..5 {
+        for track in 0..3 {
+            let start = seconds(told.members[&(track, index)].0.start);
+            assert!(
+                (start - f64::from(index) * 2.0).abs() < 0.012,
+                "track {track} segment {index} begins at {start}"
+            );
+        }
+    }
+}
+
+#[test]
+fn transport_streams_are_cut_alike() {
+    let film = Film::new();
+    let told = film.stream(v1::SegmentFormat::Ts, Vec::new());
+    for track in 0..3 {
+        assert_eq!(told.indices(track), [0, 1, 2, 3, 4], "track {track}");
+        let path = film.path(&format!("track{track}.ts"));
+        fs::write(&path, told.joined(track)).unwrap();
+        ffmpeg(&format!("-xerror -i {} -f null", path.display()), &PathBuf::from("-"));
+    }
+}
+
+#[test]
+fn a_stream_goes_on_after_its_last_committed_member() {
+    let film = Film::new();
+    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let sha256 = |track: i32| whole.members[&(track, -1)].0.sha256.clone();
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![2, 3, 2],
+        init_sha256: (0..3).map(sha256).collect(),
+    };
+    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    for (track, first) in [(0, 2), (1, 3), (2, 2)] {
+        assert_eq!(rest.indices(track), (first..5).collect::<Vec<_>>(), "track {track}");
+        let before = &whole.members[&(track, first - 1)].0;
+        let joint = seconds(before.start) + seconds(before.duration);
+        let start = seconds(rest.members[&(track, first)].0.start);
+        assert!((start - joint).abs() < 0.001, "track {track}: {joint} and then {start}");
+        let mut bytes: Vec<u8> = (-1..first).flat_map(|index| whole.members[&(track, index)].1.clone()).collect();
+        bytes.extend(rest.joined(track));
+        let path = film.path(&format!("resumed{track}.mp4"));
+        fs::write(&path, bytes).unwrap();
+        ffmpeg(&format!("-xerror -i {} -f null", path.display()), &PathBuf::from("-"));
+    }
+}
