@@ -84,7 +84,7 @@ fn nodes() -> Vec<PlanNode> {
         ..Default::default()
     };
     let samples = v1::SampleSnapshotSettings {
-        picture: Some(picture.clone()),
+        picture: Some(picture),
         interval,
         ..Default::default()
     };

@@ -328,7 +328,7 @@ fn animated_images_show_their_clip_at_their_pace() {
         loop_count: Some(3),
         ..Default::default()
     };
-    let mut gif = animation(settings.clone());
+    let mut gif = animation(settings);
     gif.start_offset = span(1000);
     gif.end_offset = span(-1000);
     let made = films.make_one(&film, gif);

@@ -50,7 +50,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &SampleSnapshotSettings, contex
         percent: settings.interval_percent,
     };
     Ok(Box::new(Samples {
-        style: style::resolve(node, &settings.picture.clone().unwrap_or_default(), stream, context)?,
+        style: style::resolve(node, &settings.picture.unwrap_or_default(), stream, context)?,
         sampling: Sampling::resolve(&distance, clip, facts, stream, most)?,
         stem: output.output_id,
         format: output.format,

@@ -1,5 +1,7 @@
 //! What ffmpeg and ffprobe say about files: tools that are not ours.
 
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
 use std::{path::Path, process::Command};
 
 pub fn ffmpeg(arguments: &str, file: &Path) {
