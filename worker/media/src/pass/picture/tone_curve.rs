@@ -35,7 +35,7 @@ impl Curve {
         let narrow = TO_BT709.map(|row| row[0] * light[0] + row[1] * light[1] + row[2] * light[2]);
         let brightest = narrow.iter().copied().fold(1e-6f32, f32::max);
         let scale = hable(brightest) / hable(self.peak) / brightest;
-        from_rgb(narrow.map(|value| gamma((value * scale).clamp(0.0, 1.0))), BT709)
+        from_rgb(narrow.map(|value| gamma(value * scale)), BT709)
     }
 
     fn linear(&self, coded: [f32; 3]) -> [f32; 3] {
@@ -87,9 +87,9 @@ fn hlg(code: f32) -> f32 {
     }
 }
 
-/// From light to code, as displays undo it (BT.1886).
+/// From light to code, as displays undo it (BT.1886). Colours outside the gamut stay what they are: the ends of the code cut them.
 fn gamma(light: f32) -> f32 {
-    light.powf(1.0 / 2.4)
+    light.abs().powf(1.0 / 2.4).copysign(light)
 }
 
 /// J. Hable's curve for "Uncharted 2".

@@ -19,7 +19,7 @@ pub const INPUT_FORMAT: &str = "I420_10LE";
 pub const OUTPUT_FORMAT: &str = "I420";
 /// Nodes of the table along luma and along each chroma axis.
 const LUMA_NODES: usize = 65;
-const CHROMA_NODES: usize = 33;
+const CHROMA_NODES: usize = 65;
 /// Pixels from which a picture is worth another thread.
 const PIXELS_PER_THREAD: usize = 1 << 18;
 /// Brightest light in units of 100 cd/m² where the film does not tell.
