@@ -102,7 +102,9 @@ fn soft_subtitles_stand_in_mp4_mov_and_mkv() {
         let bench = Bench::new("testsrc=s=320x240:r=10:d=5");
         std::fs::write(bench.path("subs.srt"), SRT).unwrap();
         let mut node = bench.node(container, Some(h264(240)), Some(aac()));
-        node.subtitles = vec![subtitle(v1::subtitle::Mode::Soft)];
+        let mut second = subtitle(v1::subtitle::Mode::Soft);
+        second.subtitle.as_mut().unwrap().is_default = true;
+        node.subtitles = vec![subtitle(v1::subtitle::Mode::Soft), second];
         let result = bench.run(vec![node], &[("srt", "subs.srt")]);
         let file = bench.file(&result);
         let stream = ffprobe(
@@ -110,12 +112,16 @@ fn soft_subtitles_stand_in_mp4_mov_and_mkv() {
             "-select_streams s -show_entries stream=codec_name:stream_tags=language,title",
         );
         assert!(stream.starts_with(codec), "{container:?}: {stream}");
+        let defaults = ffprobe(&file, "-select_streams s -show_entries stream_disposition=default");
+        assert_eq!(defaults.split_whitespace().collect::<Vec<_>>(), ["0", "1"], "{container:?}");
         assert!(stream.contains("ger") || stream.contains("deu"), "{container:?}: {stream}");
         let back = bench.path("back.srt");
         ffmpeg(&format!("-i {} -map 0:s:0", file.display()), &back);
         let text = std::fs::read_to_string(back).unwrap();
         let text = text.replace("<font face=\"Serif\" size=\"12\">", "").replace("</font>", "");
         assert!(text.contains("00:00:01,000 --> 00:00:02,000\nFirst cue"), "{container:?}: {text}");
+        let titles = ffprobe(&file, "-select_streams s -show_entries stream_tags=language");
+        assert_eq!(titles.split_whitespace().count(), 2, "{container:?}: {titles}");
         assert!(text.contains("00:00:03,000 --> 00:00:03,500\nSecond"), "{container:?}: {text}");
     }
 }

@@ -3,6 +3,7 @@
 mod ass;
 mod burn;
 mod cues;
+mod default;
 mod feed;
 pub mod soft;
 
@@ -13,7 +14,10 @@ use mps_proto::{
     worker::v1::{Failure, PlanSubtitle},
 };
 
-pub use cues::{Cue, as_webvtt, decoded};
+pub use cues::Cue;
+#[cfg(test)]
+pub use cues::decoded;
+pub use default::mark as mark_defaults;
 
 use crate::{
     nodes::Context,

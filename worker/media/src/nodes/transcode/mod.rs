@@ -335,6 +335,14 @@ fn film(job: &Transcode, checking: &Checking) -> Result<FileResult, Failure> {
             )
         })?;
     }
+    let defaults: Vec<bool> = job.extras.subtitles.iter().map(|track| track.is_default).collect();
+    subtitles::mark_defaults(&path, &defaults).map_err(|error| {
+        failure::node(
+            ErrorReason::PipelineFailed,
+            format!("the default track of subtitles could not be marked: {error}"),
+            "report it with the task's nodes",
+        )
+    })?;
     let media = check_output(&path, &expect::expectation(job, checking.counters, checking.facts), CHECK_DEADLINE)?;
     Ok(described(&job.output, &path, media, None))
 }
