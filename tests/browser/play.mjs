@@ -1,13 +1,15 @@
 // Plays a stream in Chromium: the first seconds, a seek, a switch to each rendition. Prints one line of JSON.
 //   node play.mjs MODULES hls|dash URL SECONDS SEEK_TO
-// MODULES: folder with node_modules. CHROMIUM names the browser.
+// MODULES: folder with node_modules. URL: also the path of a manifest in a folder, which is served then. CHROMIUM names the browser.
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const [modules, kind, url, seconds, seekTo] = process.argv.slice(2);
+const [modules, kind, source, seconds, seekTo] = process.argv.slice(2);
+const isFolder = source.startsWith("/");
+let url = source;
 const require = createRequire(join(modules, "package.json"));
 const { chromium } = require("playwright-core");
 const here = dirname(fileURLToPath(import.meta.url));
@@ -51,13 +53,30 @@ async function drive(page, result) {
   result.errors = await page.evaluate(() => window.player.state.errors);
 }
 
+function serveMedia(name, request, response) {
+  let bytes;
+  try {
+    bytes = readFileSync(join(dirname(source), basename(name)));
+  } catch {
+    return response.writeHead(404).end();
+  }
+  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+  if (!range) return response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+  const from = Number(range[1]);
+  const to = range[2] === "" ? bytes.length - 1 : Math.min(Number(range[2]), bytes.length - 1);
+  const part = bytes.subarray(from, to + 1);
+  response.writeHead(206, { "content-range": `bytes ${from}-${to}/${bytes.length}`, "content-length": part.length }).end(part);
+}
+
 const server = createServer((request, response) => {
+  if (isFolder && request.url.startsWith("/media/")) return serveMedia(decodeURIComponent(request.url.slice(7)), request, response);
   const file = files[request.url];
   if (!file) return response.writeHead(204).end();
   response.writeHead(200, { "content-type": file[1] }).end(readFileSync(file[0]));
 });
 server.listen(0, "127.0.0.1");
 await new Promise((resolve) => server.once("listening", resolve));
+if (isFolder) url = `http://127.0.0.1:${server.address().port}/media/${encodeURIComponent(basename(source))}`;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage"],

@@ -26,7 +26,8 @@ pub fn is_installed() -> bool {
     modules().join("node_modules/playwright-core").is_dir() && Path::new("/usr/bin/chromium").exists()
 }
 
-/// Plays the first `seconds`, seeks to `seek_to`, and switches to each rendition. `kind`: `hls` or `dash`.
+/// Plays the first `seconds`, seeks to `seek_to`, and switches to each rendition. `kind`: `hls` or `dash`; `url` may also be the path of
+/// a manifest beside its segments.
 pub fn play(kind: &str, url: &str, seconds: f64, seek_to: f64) -> Played {
     let script = repository().join("tests/browser/play.mjs");
     let output = Command::new("node")

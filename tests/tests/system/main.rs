@@ -1,5 +1,6 @@
 //! Whole-system tests: one binary, so that it links once.
 
+mod adaptive;
 mod cancel;
 mod command_line;
 mod commit_edges;
