@@ -4,16 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use mps_proto::{
-    v1::{AdaptiveStreamSettings, AudioRendition, ErrorReason, MediaStream, SegmentFormat, VideoSettings},
+    v1::{
+        AdaptiveStreamSettings, AppliedEnhancement, AudioEnhancement, AudioRendition, ErrorReason, MediaStream, SegmentFormat,
+        VideoSettings,
+    },
     worker::v1::{Failure, PlanNode, PlanSet, SetResume},
 };
 
 use super::{
-    Branch, Checking, Context, Job, Made, Needs, Resolved,
+    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved,
     improve::{self},
     transcode::{AudioEncode, Gop, VideoEncode, select},
 };
 use crate::{
+    enhance::PictureEnhancement,
     failure,
     pass::{
         Graph, Range,
@@ -44,11 +48,16 @@ pub struct AdaptiveStream {
     resume: SetResume,
     /// Renditions that are larger than the input.
     left_out: usize,
+    /// Improvements of renditions, with what they saw once the pass is over, and whether the rendition is scaled.
+    pictures: Vec<(PictureEnhancement, bool)>,
+    /// What became of improvements of sound.
+    applied: Vec<AppliedEnhancement>,
 }
 
 #[derive(Debug, Clone)]
 struct Sound {
     settings: AudioEncode,
+    asked: Option<AudioEnhancement>,
     track: usize,
     plan: TrackPlan,
 }
@@ -65,7 +74,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
         frame_rate(film),
     )?;
     let span = settings.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
-    let (videos, left_out) = videos(node, settings, context, clip, span)?;
+    let (videos, pictures, left_out) = videos(node, settings, context, clip, span)?;
     let sounds = sounds(&settings.audio, facts)?;
     if videos.is_empty() && sounds.is_empty() {
         return Err(stream_missing(
@@ -74,7 +83,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
         ));
     }
     let resume = context.resumes.iter().find(|resume| resume.set_id == set.set_id).cloned();
-    Ok(Box::new(AdaptiveStream {
+    let mut stream = AdaptiveStream {
         is_ts: settings.segment_format() == SegmentFormat::Ts,
         set,
         span,
@@ -83,7 +92,12 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
         clip,
         resume: resume.unwrap_or_default(),
         left_out,
-    }))
+        pictures,
+        applied: Vec::new(),
+    };
+    let begin = stream.begin();
+    stream.videos.iter_mut().for_each(|video| video.look.begin_at(begin));
+    Ok(Box::new(stream))
 }
 
 fn refuse_soft_subtitles(node: &PlanNode) -> Result<(), Failure> {
@@ -109,9 +123,9 @@ fn videos(
     context: &Context,
     clip: Clip,
     span: Duration,
-) -> Result<(Vec<VideoEncode>, usize), Failure> {
+) -> Result<(Vec<VideoEncode>, Vec<(PictureEnhancement, bool)>, usize), Failure> {
     if settings.renditions.is_empty() {
-        return Ok((Vec::new(), 0));
+        return Ok((Vec::new(), Vec::new(), 0));
     }
     let film = rules::film(context.facts).ok_or_else(|| {
         stream_missing(
@@ -133,15 +147,16 @@ fn videos(
         asked.extend(smallest.filter(|_| asked.is_empty()));
     }
     let left_out = all - asked.len();
-    let mut made = Vec::with_capacity(asked.len());
+    let (mut made, mut pictures) = (Vec::with_capacity(asked.len()), Vec::new());
     for video in asked {
         let mut encode = VideoEncode::resolve(video, film)?;
         encode.gop = Gop::Time(span);
         encode.scene_cuts = false;
-        improve::dress(&mut encode.look, video, node, context, clip)?;
+        let picture = improve::dress(&mut encode.look, video, node, context, clip)?;
+        pictures.extend(picture.map(|picture| (picture, improve::scales(&encode.look, context.facts))));
         made.push(encode);
     }
-    Ok((made, left_out))
+    Ok((made, pictures, left_out))
 }
 
 /// Pixels of a rendition, as far as its settings tell them; those of the input come first.
@@ -186,6 +201,7 @@ fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Fa
         let name = [rendition.display_name.as_str(), language.as_str(), "Audio"];
         made.push(Sound {
             settings: AudioEncode::resolve(settings, stream),
+            asked: settings.enhancement,
             track,
             plan: TrackPlan {
                 language: language.clone(),
@@ -304,6 +320,22 @@ impl Job for AdaptiveStream {
         }
     }
 
+    fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        for (number, sound) in self.sounds.iter_mut().enumerate() {
+            // Of the whole stream, also where an attempt goes on: every attempt must come to one gain.
+            let tracks = [vec![sound.track]];
+            let (treatments, applied) = improve::treat(sound.asked.as_ref(), &sound.settings, &tracks, self.clip, preparing)?;
+            if let Some(treatment) = treatments.first() {
+                sound.settings.treatment = *treatment;
+            }
+            self.applied.extend(applied.into_iter().map(|mut applied| {
+                applied.name = format!("audio[{number}].{}", applied.name);
+                applied
+            }));
+        }
+        Ok(())
+    }
+
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
         let set = Arc::new(SetWriter::new(
             &self.set.set_id,
@@ -331,6 +363,8 @@ impl Job for AdaptiveStream {
             set,
             set_id: self.set.set_id.clone(),
             left_out: self.left_out,
+            pictures: self.pictures.clone(),
+            applied: self.applied.clone(),
         }))
     }
 
@@ -351,6 +385,23 @@ struct Streamed {
     set: Arc<SetWriter>,
     set_id: String,
     left_out: usize,
+    pictures: Vec<(PictureEnhancement, bool)>,
+    applied: Vec<AppliedEnhancement>,
+}
+
+impl Streamed {
+    /// What became of improvements; those of a rendition begin with its number, from the largest.
+    fn enhancements(&self) -> Vec<AppliedEnhancement> {
+        let of_rendition = |(number, (picture, scaled)): (usize, &(PictureEnhancement, bool))| {
+            let named = move |mut applied: AppliedEnhancement| {
+                applied.name = format!("renditions[{number}].{}", applied.name);
+                applied
+            };
+            picture.applied(*scaled).into_iter().map(named)
+        };
+        let pictures = self.pictures.iter().enumerate().flat_map(of_rendition);
+        pictures.chain(self.applied.iter().cloned()).collect()
+    }
 }
 
 impl Branch for Streamed {
@@ -367,6 +418,7 @@ impl Branch for Streamed {
         ];
         let warnings = (count > 0).then(|| failure::warning(ErrorReason::Unsupported, message, &details));
         Ok(Made {
+            enhancements: self.enhancements(),
             complete_sets: vec![self.set_id],
             warnings: warnings.into_iter().collect(),
             ..Made::default()

@@ -10,7 +10,8 @@ use crate::{
     enhance::{PictureEnhancement, sound},
     failure, overlay,
     pass::picture::Look,
-    rules::{self, Clip},
+    probe::InputFacts,
+    rules::{self, Clip, Frame},
     subtitles,
 };
 
@@ -60,6 +61,20 @@ impl Extras {
         report.extend(self.applied.iter().cloned());
         report
     }
+}
+
+/// Whether a look gives the picture another size.
+pub fn scales(look: &Look, facts: &InputFacts) -> bool {
+    let shown = rules::film(facts).and_then(|stream| match &look.crop {
+        Some(area) => Frame::of(stream).cut_to(stream, area),
+        None => Some(Frame::of(stream)),
+    });
+    let (across, down) = look.geometry.crop;
+    let (width, height) = look.geometry.inner.unwrap_or((look.geometry.width, look.geometry.height));
+    shown.map(|frame| frame.turned(look.rotation_deg)).is_none_or(|frame| {
+        let near = |shown: f64, share: f64, side: i32| (shown * (1.0 - 2.0 * share) - f64::from(side)).abs() < 1.0;
+        !near(frame.width, across, width) || !near(frame.height, down, height)
+    })
 }
 
 /// A picture that is not encoded takes nothing on it.

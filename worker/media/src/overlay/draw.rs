@@ -26,6 +26,8 @@ pub trait Layer: Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Overlay {
     pub layers: Vec<Arc<dyn Layer>>,
+    /// Time of the output at which running time is zero.
+    pub begin: Duration,
 }
 
 /// What every layer shows.
@@ -34,12 +36,12 @@ type Shown = Vec<Option<usize>>;
 impl Step for Overlay {
     fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let element = make(pipeline, "overlaycomposition", &format!("{prefix}-marks"))?;
-        let layers = self.layers.clone();
+        let (layers, begin) = (self.layers.clone(), self.begin);
         let last: Mutex<Option<(Shown, Option<VideoOverlayComposition>)>> = Mutex::new(None);
         element.connect("draw", false, move |values| {
             let element = values.first().and_then(|value| value.get::<gst::Element>().ok());
             let sample = values.get(1).and_then(|value| value.get::<gst::Sample>().ok());
-            let time = sample.as_ref().map_or(Duration::ZERO, running_time);
+            let time = begin + sample.as_ref().map_or(Duration::ZERO, running_time);
             let shown: Shown = layers.iter().map(|layer| layer.shows(time)).collect();
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.as_ref().is_none_or(|(before, _)| *before != shown) {
@@ -56,6 +58,11 @@ impl Step for Overlay {
             Some(glib::Value::from(composition))
         });
         Ok(vec![element])
+    }
+
+    fn later(&self, begin: Duration) -> Option<Arc<dyn Step>> {
+        let layers = self.layers.clone();
+        Some(Arc::new(Self { layers, begin }))
     }
 }
 

@@ -38,7 +38,10 @@ pub fn watermarks(
     for mark in marks {
         layers.push(Arc::new(Mark::resolve(mark, context, size, length)?));
     }
-    Ok(vec![Arc::new(Overlay { layers })])
+    Ok(vec![Arc::new(Overlay {
+        layers,
+        begin: Duration::ZERO,
+    })])
 }
 
 /// The fetched file of a side input.

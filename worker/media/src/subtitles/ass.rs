@@ -1,6 +1,6 @@
 //! ASS drawn into the picture by libass, with the fonts of the worker.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
@@ -95,5 +95,18 @@ impl Step for Script {
             .link(&pad(&render, "text_sink")?)
             .map_err(|error| broken(&error.to_string()))?;
         Ok(vec![render])
+    }
+
+    fn later(&self, begin: Duration) -> Option<Arc<dyn Step>> {
+        let seen = self.lines.iter().filter(|line| line.end > begin);
+        let moved = |line: &feed::Timed| feed::Timed {
+            start: line.start.saturating_sub(begin),
+            end: line.end - begin,
+            text: line.text.clone(),
+        };
+        Some(Arc::new(Self {
+            header: self.header.clone(),
+            lines: seen.map(moved).collect(),
+        }))
     }
 }

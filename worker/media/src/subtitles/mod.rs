@@ -7,7 +7,7 @@ mod default;
 mod feed;
 pub mod soft;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mps_proto::{
     v1::subtitle::Mode,
@@ -40,7 +40,10 @@ pub fn burnt(subtitles: &[PlanSubtitle], context: &Context, size: (i32, i32), cl
         }
         let cues = cues::within(&cues::parse(&text)?, clip);
         let layer: Arc<dyn Layer> = Arc::new(burn::BurntCues::new(subtitle, cues, size)?);
-        steps.push(Arc::new(Overlay { layers: vec![layer] }));
+        steps.push(Arc::new(Overlay {
+            layers: vec![layer],
+            begin: Duration::ZERO,
+        }));
     }
     Ok(steps)
 }

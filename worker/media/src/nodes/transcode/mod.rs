@@ -27,7 +27,7 @@ use crate::{
         needed, output_path, timestamper, video as video_branch,
     },
     probe::InputFacts,
-    rules::{Clip, Frame, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
+    rules::{Clip, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
     subtitles,
 };
 
@@ -241,22 +241,6 @@ impl Job for Transcode {
 }
 
 impl Transcode {
-    /// Whether the picture gets another size.
-    fn scales(&self, facts: &InputFacts) -> bool {
-        let Some(Video::Encode(video)) = &self.video else { return false };
-        let look = &video.look;
-        let shown = film_of(facts).and_then(|stream| match &look.crop {
-            Some(area) => Frame::of(stream).cut_to(stream, area),
-            None => Some(Frame::of(stream)),
-        });
-        let (across, down) = look.geometry.crop;
-        let (width, height) = look.geometry.inner.unwrap_or((look.geometry.width, look.geometry.height));
-        shown.map(|frame| frame.turned(look.rotation_deg)).is_none_or(|frame| {
-            let near = |shown: f64, share: f64, side: i32| (shown * (1.0 - 2.0 * share) - f64::from(side)).abs() < 1.0;
-            !near(frame.width, across, width) || !near(frame.height, down, height)
-        })
-    }
-
     fn build_video(&self, graph: &Graph, node: usize, output: &Output, video: &Video) -> Result<(), Failure> {
         let window = graph.window(self.clip, graph.order.starts.video);
         match video {
@@ -316,9 +300,13 @@ struct File(Transcode);
 
 impl Branch for File {
     fn check(self: Box<Self>, checking: &Checking) -> Result<Made, Failure> {
+        let scaled = match &self.0.video {
+            Some(Video::Encode(video)) => improve::scales(&video.look, checking.facts),
+            _ => false,
+        };
         Ok(Made {
             files: vec![film(&self.0, checking)?],
-            enhancements: self.0.extras.report(self.0.scales(checking.facts)),
+            enhancements: self.0.extras.report(scaled),
             ..Made::default()
         })
     }

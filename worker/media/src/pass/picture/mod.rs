@@ -8,7 +8,7 @@ pub mod jpeg;
 mod tone_curve;
 mod tone_map;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use mps_proto::{
@@ -50,9 +50,23 @@ pub struct Look {
 pub trait Step: Debug + Send + Sync {
     /// Elements to be linked one behind another; names begin with `prefix`.
     fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure>;
+
+    /// The same in an attempt that begins at a time of the output; `None`: it does not depend on time.
+    fn later(&self, _begin: Duration) -> Option<Arc<dyn Step>> {
+        None
+    }
 }
 
 impl Look {
+    /// For an attempt that begins at a time of the output, and whose running time is zero there.
+    pub fn begin_at(&mut self, begin: Duration) {
+        for step in self.before.iter_mut().chain(&mut self.after) {
+            if let Some(later) = step.later(begin) {
+                *step = later;
+            }
+        }
+    }
+
     /// Scaled, and nothing else.
     pub fn plain(geometry: Geometry, format: &'static str, colour: Colour) -> Self {
         Self {
