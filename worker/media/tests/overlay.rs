@@ -3,10 +3,16 @@
 mod improve_tools;
 mod pass_tools;
 
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
 use improve_tools::{Bench, aac, h264, luma, mean};
 use mps_proto::{
     v1::{self, Container},
-    worker::v1::{PlanSubtitle, PlanWatermark},
+    worker::v1::{ChildMember, PlanNode, PlanSet, PlanSubtitle, PlanWatermark, SetResume, SetTrack},
 };
 use pass_tools::{ffmpeg, ffprobe, frames};
 
@@ -155,5 +161,81 @@ fn what_cannot_be_done_is_refused() {
         let result = bench.run(vec![node], &[("srt", "subs.srt"), ("good", "good.srt"), ("mark", "mark.png")]);
         let message = result.nodes[0].failure.clone().unwrap().status.unwrap().message;
         assert!(message.contains(words), "{message}");
+    }
+}
+
+/// A stream of 6 s in segments of 2 s, with subtitles as a track and in the picture.
+fn stream() -> PlanNode {
+    let rendition = v1::Rendition { video: Some(h264(240)) };
+    let settings = v1::AdaptiveStreamSettings {
+        segment_format: Some(v1::SegmentFormat::Fmp4 as i32),
+        segment_duration: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+        renditions: vec![rendition],
+        ..Default::default()
+    };
+    PlanNode {
+        key: "node".into(),
+        settings: Some(v1::NodeSettings {
+            settings: Some(v1::node_settings::Settings::AdaptiveStream(settings)),
+        }),
+        subtitles: vec![subtitle(v1::subtitle::Mode::Soft), subtitle(v1::subtitle::Mode::BurnIn)],
+        set: Some(PlanSet {
+            set_id: "set".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Tracks and, by track and index, the files of a stream.
+fn told(bench: &Bench, resumes: Vec<SetResume>) -> (Vec<SetTrack>, BTreeMap<(i32, i32), PathBuf>) {
+    let told: Arc<Mutex<Vec<ChildMember>>> = Arc::default();
+    let sink = told.clone();
+    let result = bench.run_telling(
+        vec![stream()],
+        &[("srt", "subs.srt")],
+        resumes,
+        Arc::new(move |member| sink.lock().unwrap().push(member)),
+    );
+    assert!(result.nodes[0].failure.is_none(), "{:?}", result.nodes[0].failure);
+    let told = told.lock().unwrap();
+    let files = told.iter().filter_map(|told| {
+        let member = told.member.as_ref()?;
+        Some(((member.track, member.index), PathBuf::from(&told.path)))
+    });
+    (told[0].tracks.clone(), files.collect())
+}
+
+#[test]
+fn streams_have_subtitles_in_segments_and_keep_time_over_a_resume() {
+    let bench = Bench::new("color=black:s=320x240:r=10:d=6");
+    std::fs::write(bench.path("subs.srt"), SRT).unwrap();
+    let (tracks, files) = told(&bench, Vec::new());
+    let kinds: Vec<_> = tracks.iter().map(|track| track.kind.as_str()).collect();
+    assert_eq!(kinds, ["video", "subtitle"]);
+    assert_eq!((tracks[1].language.as_str(), tracks[1].display_name.as_str()), ("de", "Deutsch"));
+    let text = |index: i32| std::fs::read_to_string(&files[&(1, index)]).unwrap();
+    assert!(text(0).contains("00:00:01.000 --> 00:00:02.000\nFirst cue"), "{}", text(0));
+    assert!(
+        text(1).contains("00:00:03.000 --> 00:00:03.500\nSecond") && !text(1).contains("First"),
+        "{}",
+        text(1)
+    );
+    assert!(text(2).starts_with("WEBVTT") && !text(2).contains("-->"), "{}", text(2));
+    let init = std::fs::read(&files[&(0, -1)]).unwrap();
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![1, 1],
+        ..Default::default()
+    };
+    let (_, rest) = told(&bench, vec![resume]);
+    assert!(!rest.contains_key(&(0, 0)) && !rest.contains_key(&(1, 0)));
+    let film = bench.path("rest.mp4");
+    let parts = [init, std::fs::read(&rest[&(0, 1)]).unwrap()].concat();
+    std::fs::write(&film, parts).unwrap();
+    // ffmpeg counts from the first picture of the file.
+    for (time, seen) in [(0.5, false), (0.9, false), (1.0, true), (1.4, true), (1.5, false)] {
+        let lower = mean(&film, time, "crop=320:60:0:180", "YMAX");
+        assert_eq!(lower > 150.0, seen, "{lower} at {time}");
     }
 }

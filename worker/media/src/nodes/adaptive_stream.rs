@@ -28,6 +28,7 @@ use crate::{
     probe::InputFacts,
     rules::{self, Clip, Frame, frame_rate, stream_missing, unless_undecodable, unsupported},
     segments::{SetWriter, TrackPlan},
+    subtitles,
 };
 
 /// Segments of this length where the settings name none.
@@ -44,6 +45,7 @@ pub struct AdaptiveStream {
     /// From the largest to the smallest.
     videos: Vec<VideoEncode>,
     sounds: Vec<Sound>,
+    texts: Vec<subtitles::Track>,
     clip: Clip,
     resume: SetResume,
     /// Renditions that are larger than the input.
@@ -65,7 +67,6 @@ struct Sound {
 pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
     let facts = context.facts;
     let set = node.set.clone().ok_or_else(|| unsupported("the plan names no set"))?;
-    refuse_soft_subtitles(node)?;
     let film = rules::film(facts);
     let clip = Clip::resolve(
         node.start_offset.as_ref(),
@@ -89,6 +90,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
         span,
         videos,
         sounds,
+        texts: subtitles::tracks(&node.subtitles, context, clip)?,
         clip,
         resume: resume.unwrap_or_default(),
         left_out,
@@ -98,22 +100,6 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
     let begin = stream.begin();
     stream.videos.iter_mut().for_each(|video| video.look.begin_at(begin));
     Ok(Box::new(stream))
-}
-
-fn refuse_soft_subtitles(node: &PlanNode) -> Result<(), Failure> {
-    let soft = node.subtitles.iter().filter_map(|planned| planned.subtitle.as_ref());
-    if soft
-        .filter(|subtitle| subtitle.mode() != mps_proto::v1::subtitle::Mode::BurnIn)
-        .count()
-        == 0
-    {
-        return Ok(());
-    }
-    Err(failure::data(
-        ErrorReason::Unsupported,
-        "this version makes no subtitle tracks of adaptive streams",
-        "burn the subtitles in, or publish them beside the stream",
-    ))
 }
 
 /// Renditions that are made, from the largest, and how many are left out.
@@ -222,7 +208,7 @@ fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Fa
 impl AdaptiveStream {
     /// The first segment that some track lacks.
     fn first_segment(&self) -> u32 {
-        let tracks = self.videos.len() + self.sounds.len();
+        let tracks = self.videos.len() + self.sounds.len() + self.texts.len();
         let committed = (0..tracks).map(|track| self.resume.segments.get(track).copied().unwrap_or(0));
         u32::try_from(committed.min().unwrap_or(0)).unwrap_or(0)
     }
@@ -358,6 +344,15 @@ impl Job for AdaptiveStream {
         }
         for (entry, plan) in entries {
             set.take(&entry, plan);
+        }
+        for (number, text) in (self.videos.len() + self.sounds.len()..).zip(&self.texts) {
+            let plan = TrackPlan {
+                language: text.language.clone(),
+                display_name: text.title.clone(),
+                is_default: text.is_default,
+                ..TrackPlan::default()
+            };
+            set.add_text(self.plan(number, &plan, self.begin()), text.cues.clone());
         }
         Ok(Box::new(Streamed {
             set,

@@ -21,7 +21,12 @@ use super::{
     fmp4::{self, Part},
     ts,
 };
-use crate::{failure, nodes::Members, pass::counters::Counters};
+use crate::{
+    failure,
+    nodes::Members,
+    pass::counters::Counters,
+    subtitles::{self, Cue},
+};
 
 /// What is known of a track before its first packet.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +58,31 @@ struct State {
     tracks: Vec<Option<SetTrack>>,
     waiting: Vec<ChildMember>,
     open: usize,
+    texts: Vec<TextTrack>,
     failure: Option<Failure>,
+}
+
+/// A track of subtitles: it is cut where the first track is.
+#[derive(Clone)]
+struct TextTrack {
+    number: usize,
+    committed: i32,
+    cues: Arc<Vec<Cue>>,
+}
+
+/// A file of a segment.
+struct Piece {
+    number: usize,
+    index: i32,
+    suffix: &'static str,
+    bytes: Vec<u8>,
+    sha256: String,
+    /// Bytes before the first picture and of it.
+    picture: (usize, usize),
+    /// In units of the time scale.
+    start: i64,
+    length: i64,
+    timescale: u32,
 }
 
 /// One track while it grows.
@@ -108,6 +137,51 @@ impl SetWriter {
             }
             gst::PadProbeReturn::Ok
         });
+    }
+
+    /// Adds a track of subtitles behind those that were taken.
+    pub fn add_text(&self, plan: TrackPlan, cues: Vec<Cue>) {
+        let Ok(mut state) = self.state.lock() else { return };
+        let number = state.tracks.len();
+        state.tracks.push(Some(SetTrack {
+            number: i32::try_from(number).unwrap_or(i32::MAX),
+            kind: "subtitle".to_owned(),
+            codecs: "wvtt".to_owned(),
+            language: plan.language,
+            display_name: plan.display_name,
+            is_default: plan.is_default,
+            timescale: 1000,
+            ..SetTrack::default()
+        }));
+        state.texts.push(TextTrack {
+            number,
+            committed: plan.committed,
+            cues: Arc::new(cues),
+        });
+    }
+
+    /// The part of each track of subtitles that is seen during a segment of the first track.
+    fn write_texts(&self, cut: &Cut, timescale: u32) -> Result<(), Failure> {
+        let texts = self.state.lock().map(|state| state.texts.clone()).unwrap_or_default();
+        let start = cut.packets.iter().map(|packet| packet.pts).min().unwrap_or(0).max(0);
+        let time = |ticks: i64| Duration::from_secs_f64(ticks.max(0) as f64 / f64::from(timescale.max(1)));
+        for text in texts.iter().filter(|text| cut.index >= i64::from(text.committed)) {
+            let seen = |cue: &&Cue| cue.end > time(start) && cue.start < time(cut.end);
+            let cues: Vec<Cue> = text.cues.iter().filter(seen).cloned().collect();
+            let bytes = subtitles::as_webvtt(&cues, if self.is_ts { ts::START_90K } else { 0 }).into_bytes();
+            self.tell(Piece {
+                number: text.number,
+                index: i32::try_from(cut.index).unwrap_or(i32::MAX),
+                suffix: "vtt",
+                sha256: hex(&bytes),
+                bytes,
+                picture: (0, 0),
+                start,
+                length: cut.end - start,
+                timescale,
+            })?;
+        }
+        Ok(())
     }
 
     /// What went wrong, if anything did, once the pipeline has stopped.
@@ -205,11 +279,24 @@ impl SetWriter {
                 ))
             };
         }
-        self.tell(track, &bytes, sha256, -1, (0, 0), (0, 0), config.timescale)
+        self.tell(Piece {
+            number: track.number,
+            index: -1,
+            suffix: self.suffix(),
+            bytes,
+            sha256,
+            picture: (0, 0),
+            start: 0,
+            length: 0,
+            timescale: config.timescale,
+        })
     }
 
     fn write(&self, track: &Track, cut: &Cut) -> Result<(), Failure> {
         let Some(config) = &track.config else { return Ok(()) };
+        if track.number == 0 {
+            self.write_texts(cut, config.timescale)?;
+        }
         if cut.index < i64::from(track.plan.committed) {
             return Ok(());
         }
@@ -225,25 +312,27 @@ impl SetWriter {
             (segment.bytes, if config.is_video { segment.first_picture } else { (0, 0) })
         };
         let start = cut.packets.iter().map(|packet| packet.pts).min().unwrap_or(0);
-        let sha256 = hex(&bytes);
-        let index = i32::try_from(cut.index).unwrap_or(i32::MAX);
-        self.tell(track, &bytes, sha256, index, picture, (start, cut.end - start), config.timescale)
+        self.tell(Piece {
+            number: track.number,
+            index: i32::try_from(cut.index).unwrap_or(i32::MAX),
+            suffix: self.suffix(),
+            sha256: hex(&bytes),
+            bytes,
+            picture,
+            start,
+            length: cut.end - start,
+            timescale: config.timescale,
+        })
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn tell(
-        &self,
-        track: &Track,
-        bytes: &[u8],
-        sha256: String,
-        index: i32,
-        picture: (usize, usize),
-        (start, length): (i64, i64),
-        timescale: u32,
-    ) -> Result<(), Failure> {
-        let suffix = if self.is_ts { "ts" } else { "m4s" };
-        let path = self.folder.join(format!("{}-{}-{index}.{suffix}", self.set_id, track.number));
-        std::fs::write(&path, bytes).map_err(|error| {
+    fn suffix(&self) -> &'static str {
+        if self.is_ts { "ts" } else { "m4s" }
+    }
+
+    fn tell(&self, piece: Piece) -> Result<(), Failure> {
+        let (number, index) = (piece.number, piece.index);
+        let path = self.folder.join(format!("{}-{number}-{index}.{}", self.set_id, piece.suffix));
+        std::fs::write(&path, &piece.bytes).map_err(|error| {
             failure::node(
                 ErrorReason::DiskFull,
                 format!("a segment could not be written: {error}"),
@@ -251,7 +340,7 @@ impl SetWriter {
             )
         })?;
         let span = |ticks: i64| {
-            Duration::from_secs_f64(ticks.max(0) as f64 / f64::from(timescale.max(1)))
+            Duration::from_secs_f64(ticks.max(0) as f64 / f64::from(piece.timescale.max(1)))
                 .try_into()
                 .ok()
         };
@@ -259,14 +348,14 @@ impl SetWriter {
             set_id: self.set_id.clone(),
             tracks: Vec::new(),
             member: Some(SetMember {
-                track: i32::try_from(track.number).unwrap_or(i32::MAX),
+                track: i32::try_from(number).unwrap_or(i32::MAX),
                 index,
-                size_bytes: bytes.len() as i64,
-                sha256,
-                start: span(start),
-                duration: span(length),
-                i_frame_offset: picture.0 as i64,
-                i_frame_bytes: picture.1 as i64,
+                size_bytes: piece.bytes.len() as i64,
+                sha256: piece.sha256,
+                start: span(piece.start),
+                duration: span(piece.length),
+                i_frame_offset: piece.picture.0 as i64,
+                i_frame_bytes: piece.picture.1 as i64,
             }),
             path: path.display().to_string(),
         };

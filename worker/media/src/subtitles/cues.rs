@@ -70,9 +70,9 @@ pub fn within(cues: &[Cue], clip: Clip) -> Vec<Cue> {
     cues.iter().filter(seen).map(moved).collect()
 }
 
-/// As a WebVTT file.
-pub fn as_webvtt(cues: &[Cue]) -> String {
-    let mut text = "WEBVTT\n".to_owned();
+/// As a WebVTT segment. `zero_90k`: the stamp of the film's beginning, in units of 90 kHz.
+pub fn as_webvtt(cues: &[Cue], zero_90k: i64) -> String {
+    let mut text = format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{zero_90k},LOCAL:00:00:00.000\n");
     for cue in cues {
         let lines: Vec<_> = cue.text.lines().filter(|line| !line.trim().is_empty()).collect();
         let _ = write!(text, "\n{} --> {}\n{}\n", clock(cue.start), clock(cue.end), lines.join("\n"));
@@ -207,7 +207,7 @@ mod tests {
             .map(|cue| (cue.start.as_millis(), cue.end.as_millis()))
             .collect();
         assert_eq!(cut, [(0, 500), (1000, 1500)]);
-        assert_eq!(parse(&as_webvtt(&srt)).unwrap(), srt);
+        assert_eq!(parse(&as_webvtt(&srt, 0)).unwrap(), srt);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use mps_proto::{
     worker::v1::{Failure, PlanSubtitle},
 };
 
-pub use cues::Cue;
 #[cfg(test)]
 pub use cues::decoded;
+pub use cues::{Cue, as_webvtt};
 pub use default::mark as mark_defaults;
 
 use crate::{

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildResult, InputLimits, MediaPlan, PlanNode, PlanOutput},
+    worker::v1::{ChildOrder, ChildResult, InputLimits, MediaPlan, PlanNode, PlanOutput, SetResume},
 };
 
 use crate::pass_tools::{ffmpeg, filtered};
@@ -56,6 +56,17 @@ impl Bench {
     }
 
     pub fn run(&self, nodes: Vec<PlanNode>, side_inputs: &[(&str, &str)]) -> ChildResult {
+        self.run_telling(nodes, side_inputs, Vec::new(), std::sync::Arc::new(|_| ()))
+    }
+
+    /// `members` is told of members of sets.
+    pub fn run_telling(
+        &self,
+        nodes: Vec<PlanNode>,
+        side_inputs: &[(&str, &str)],
+        sets: Vec<SetResume>,
+        members: mps_media::nodes::Members,
+    ) -> ChildResult {
         // Damage is counted for the whole process.
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -75,9 +86,10 @@ impl Bench {
             output_folder: outputs.display().to_string(),
             input_name: "input.mkv".into(),
             side_inputs: side_inputs.iter().map(side).collect(),
+            sets,
             ..ChildOrder::default()
         };
-        let result = mps_media::run(&order, &|_| (), &(std::sync::Arc::new(|_| ()) as mps_media::nodes::Members));
+        let result = mps_media::run(&order, &|_| (), &members);
         assert!(result.failure.is_none(), "{:?}", result.failure);
         result
     }
