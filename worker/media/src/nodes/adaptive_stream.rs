@@ -36,6 +36,9 @@ const SEGMENT: Duration = Duration::from_secs(4);
 /// Samples of one AAC packet: sound begins again at one of its packets.
 const PACKET_SAMPLES: u64 = 1024;
 
+/// Improvements of renditions, with what they saw once the pass is over, and whether the rendition is scaled.
+type Improvements = Vec<(PictureEnhancement, bool)>;
+
 /// A stream with nothing left open.
 #[derive(Debug, Clone)]
 pub struct AdaptiveStream {
@@ -50,8 +53,7 @@ pub struct AdaptiveStream {
     resume: SetResume,
     /// Renditions that are larger than the input.
     left_out: usize,
-    /// Improvements of renditions, with what they saw once the pass is over, and whether the rendition is scaled.
-    pictures: Vec<(PictureEnhancement, bool)>,
+    pictures: Improvements,
     /// What became of improvements of sound.
     applied: Vec<AppliedEnhancement>,
 }
@@ -109,7 +111,7 @@ fn videos(
     context: &Context,
     clip: Clip,
     span: Duration,
-) -> Result<(Vec<VideoEncode>, Vec<(PictureEnhancement, bool)>, usize), Failure> {
+) -> Result<(Vec<VideoEncode>, Improvements, usize), Failure> {
     if settings.renditions.is_empty() {
         return Ok((Vec::new(), Vec::new(), 0));
     }
@@ -380,7 +382,7 @@ struct Streamed {
     set: Arc<SetWriter>,
     set_id: String,
     left_out: usize,
-    pictures: Vec<(PictureEnhancement, bool)>,
+    pictures: Improvements,
     applied: Vec<AppliedEnhancement>,
 }
 

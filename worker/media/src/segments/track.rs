@@ -130,10 +130,10 @@ impl SetWriter {
                 if let Err(failure) = set.packet(&mut track, pad, buffer) {
                     set.fail(failure);
                 }
-            } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
-                if let Err(failure) = set.end(&mut track) {
-                    set.fail(failure);
-                }
+            } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos)
+                && let Err(failure) = set.end(&mut track)
+            {
+                set.fail(failure);
             }
             gst::PadProbeReturn::Ok
         });
