@@ -64,7 +64,11 @@ impl VideoEncode {
             rate: rate(settings),
             look: look(settings, stream, bit_depth)?,
             frame_rate,
-            gop: gop(settings),
+            gop: counted(
+                gop(settings),
+                settings.codec(),
+                frame_rate.or_else(|| crate::rules::frame_rate(Some(stream))),
+            ),
             scene_cuts: settings.scene_cuts.unwrap_or(true),
             b_frames: settings.b_frames,
             bit_depth,
@@ -140,6 +144,17 @@ fn gop(settings: &VideoSettings) -> Gop {
     match settings.gop_duration.and_then(|span| Duration::try_from(span).ok()) {
         Some(span) if !span.is_zero() => Gop::Time(span),
         _ => Gop::Frames(settings.gop_frames.unwrap_or(USUAL_GOP).max(1)),
+    }
+}
+
+/// Two encoders take no request for a key frame: for them time becomes frames.
+fn counted(gop: Gop, codec: VideoCodec, rate: Option<(i32, i32)>) -> Gop {
+    match (gop, codec) {
+        (Gop::Time(span), VideoCodec::Av1 | VideoCodec::Mpeg2) => {
+            let (num, den) = rate.unwrap_or((25, 1));
+            Gop::Frames(((span.as_secs_f64() * f64::from(num) / f64::from(den.max(1))).round() as i32).max(1))
+        }
+        _ => gop,
     }
 }
 

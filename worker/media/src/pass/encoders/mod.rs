@@ -32,8 +32,10 @@ const BUFFER_MS: i64 = 2_000;
 pub fn chain(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode, byte_stream: bool) -> Result<Vec<gst::Element>, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let encoder = encoder(pipeline, &name("encode"), job)?;
-    if let Gop::Time(span) = job.gop {
-        force_keys(&pad(&encoder, "sink")?, &encoder, span);
+    match job.gop {
+        Gop::Time(span) => force_keys(&pad(&encoder, "sink")?, &encoder, span),
+        Gop::Frames(frames) if forces_keys(job) => force_every(&pad(&encoder, "sink")?, &encoder, frames.max(1).unsigned_abs()),
+        Gop::Frames(_) => {}
     }
     let mut chain = vec![encoder];
     if let Some(parser) = parser(job.codec) {
@@ -107,6 +109,24 @@ fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
             }
             let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
             encoder.send_event(event);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Whether key frames are asked for from outside. VP8 without scene cuts has none of its own.
+fn forces_keys(job: &VideoEncode) -> bool {
+    matches!(job.gop, Gop::Time(_)) || (job.codec == VideoCodec::Vp8 && !job.scene_cuts)
+}
+
+/// Asks for a key frame every so many pictures.
+fn force_every(entry: &gst::Pad, encoder: &gst::Element, frames: u32) {
+    let weak = encoder.downgrade();
+    let seen = std::sync::atomic::AtomicU32::new(0);
+    entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let number = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if let Some(encoder) = weak.upgrade().filter(|_| number % frames == 0) {
+            encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
         gst::PadProbeReturn::Ok
     });

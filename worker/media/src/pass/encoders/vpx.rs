@@ -11,7 +11,7 @@ const LOOKAHEAD: i32 = 25;
 /// Time for a picture in microseconds that means good quality.
 const GOOD_DEADLINE: i64 = 1_000_000;
 /// A rate that constant quality never meets, in bit/s.
-const NO_LIMIT_BPS: i32 = 1_000_000_000;
+const NO_LIMIT_BPS: i32 = 100_000_000;
 /// Scale of MPEG-2's quantisers, and of constant rate factors.
 const MPEG2_QUANTISERS: f64 = 31.0;
 const CRF_SCALE: f64 = 51.0;
@@ -23,11 +23,18 @@ pub fn vpx(encoder: &gst::Element, job: &VideoEncode) {
     let is_vp9 = job.codec == VideoCodec::Vp9;
     encoder.set_property("deadline", GOOD_DEADLINE);
     encoder.set_property("cpu-used", vpx_speed(job.speed));
-    encoder.set_property("lag-in-frames", LOOKAHEAD);
+    // A forced key frame is only that picture when the encoder does not look ahead.
+    let forced = super::forces_keys(job);
+    encoder.set_property("lag-in-frames", if forced { 0 } else { LOOKAHEAD });
     encoder.set_property("threads", threads(job));
-    encoder.set_property("auto-alt-ref", is_vp9);
+    // With hidden pictures the element loses a frame where a key frame is forced.
+    encoder.set_property("auto-alt-ref", false);
     encoder.set_property("keyframe-max-dist", gop_frames(job));
     encoder.set_property_from_str("keyframe-mode", if job.scene_cuts { "auto" } else { "disabled" });
+    if job.frame_rate.is_none() {
+        // Stamps of a variable rate would fall together in steps of the nominal one.
+        encoder.set_property("timebase", gst::Fraction::new(1, 90_000));
+    }
     if is_vp9 {
         encoder.set_property("row-mt", true);
         encoder.set_property("tile-columns", tile_columns(job));
@@ -36,6 +43,13 @@ pub fn vpx(encoder: &gst::Element, job: &VideoEncode) {
     let (average, peak) = bounds(job.rate);
     let bps = |rate: i64| i32::try_from(rate).unwrap_or(NO_LIMIT_BPS);
     match crf(job.rate) {
+        // With a high rate, constrained quality loses VP9's last frame: its quantiser is held instead, or its lowest value with a peak rate.
+        Some(crf) if is_vp9 => {
+            encoder.set_property_from_str("end-usage", "vbr");
+            encoder.set_property("min-quantizer", crf.clamp(0, 63));
+            encoder.set_property("max-quantizer", if peak.is_some() { 63 } else { crf.clamp(0, 63) });
+            encoder.set_property("target-bitrate", peak.map_or(NO_LIMIT_BPS, bps));
+        }
         Some(crf) => {
             encoder.set_property_from_str("end-usage", "cq");
             encoder.set_property("cq-level", crf.clamp(0, 63));
