@@ -44,6 +44,8 @@ pub struct Global {
     pub json: bool,
 }
 
+// Made once in a process: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 pub enum Command {
     /// Runs the one-machine stack: redis-server, mps-server and mps-worker.

@@ -74,7 +74,7 @@ pub async fn unit_seconds(app: &App, plan: &MediaPlan, input_seconds: f64) -> Re
 
 /// Decodings of the input that a pass needs: it is decoded once for all nodes, or not at all where they all copy.
 pub fn passes(plan: &MediaPlan) -> i32 {
-    i32::from(!plan.nodes.iter().all(|node| only_copies(node)))
+    i32::from(!plan.nodes.iter().all(only_copies))
 }
 
 fn only_copies(node: &PlanNode) -> bool {

@@ -24,12 +24,11 @@ const SLOW: Duration = Duration::from_secs(10);
 
 /// A metric that the process's registry knows. One that cannot be registered counts, but is not shown; one that cannot be made is `None`.
 pub(crate) fn registered<C: Collector + Clone + 'static>(metric: prometheus::Result<C>) -> Option<C> {
-    let made = metric.and_then(|metric| {
+    let made = metric.inspect(|metric| {
         let registered = mps_telemetry::registry().register(Box::new(metric.clone()));
         if let Err(error) = registered {
             tracing::error!(%error, "a metric is not shown");
         }
-        Ok(metric)
     });
     made.inspect_err(|error| tracing::error!(%error, "a metric could not be made")).ok()
 }

@@ -48,6 +48,8 @@ pub struct Transcode {
 
 /// The video stream of a file.
 #[derive(Debug, Clone)]
+// A pass has few of them.
+#[allow(clippy::large_enum_variant)]
 pub enum Video {
     Copy,
     Encode(VideoEncode),
