@@ -125,7 +125,7 @@ fn force_every(entry: &gst::Pad, encoder: &gst::Element, frames: u32) {
     let seen = std::sync::atomic::AtomicU32::new(0);
     entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let number = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if let Some(encoder) = weak.upgrade().filter(|_| number % frames == 0) {
+        if let Some(encoder) = weak.upgrade().filter(|_| number.is_multiple_of(frames)) {
             encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
         gst::PadProbeReturn::Ok
