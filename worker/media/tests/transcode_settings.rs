@@ -377,3 +377,32 @@ fn delta_e(one: &[u8], other: &[u8]) -> f64 {
         .sum::<f64>()
         .sqrt()
 }
+
+#[test]
+fn pictures_are_as_good_as_ffmpegs_with_the_same_settings() {
+    let film = Film::new();
+    let source = film.path("film.mkv");
+    let ssim = |file: &Path| {
+        let text = filtered(&[file, &source], "-lavfi [0:v][1:v]ssim");
+        number(text.split("All:").nth(1).unwrap().split_whitespace().next().unwrap())
+    };
+    for (codec, encoder) in [
+        (VideoCodec::H264, "libx264 -preset veryfast -crf 23 -g 30"),
+        (
+            VideoCodec::H265,
+            "libx265 -preset veryfast -crf 28 -x265-params log-level=none:keyint=30:open-gop=0",
+        ),
+        (
+            VideoCodec::Vp9,
+            "libvpx-vp9 -deadline good -cpu-used 4 -qmin 32 -qmax 32 -b:v 100M -auto-alt-ref 0 -row-mt 1 -g 30",
+        ),
+    ] {
+        let mut wanted = video(codec);
+        wanted.speed = Some(v1::EncoderSpeed::Fast as i32);
+        let ours = film.transcode(vec![node("a", settings(Container::Mkv, wanted))]).remove(0).unwrap();
+        let theirs = film.path("theirs.mkv");
+        ffmpeg(&format!("-i {} -an -c:v {encoder}", source.display()), &theirs);
+        let (ours, theirs) = (ssim(&ours), ssim(&theirs));
+        assert!(ours >= theirs - 0.002, "{codec:?}: {ours} against {theirs}");
+    }
+}

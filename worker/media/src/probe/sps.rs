@@ -10,6 +10,17 @@ pub fn may_hold_fields(caps: &StructureRef) -> bool {
     from_codec_data(caps, frames_only).is_some_and(|frames_only| !frames_only)
 }
 
+/// Whether an H.265 stream says that its source is interlaced (general_interlaced_source_flag of an hvcC record, ISO/IEC 14496-15).
+pub fn is_of_fields(caps: &StructureRef) -> bool {
+    const PROGRESSIVE: u8 = 0x80;
+    const INTERLACED: u8 = 0x40;
+    let Ok(codec_data) = caps.get::<gst::Buffer>("codec_data") else {
+        return false;
+    };
+    let Ok(bytes) = codec_data.map_readable() else { return false };
+    bytes.get(6).is_some_and(|flags| flags & (PROGRESSIVE | INTERLACED) == INTERLACED)
+}
+
 /// Whether its colours use the full range; `false` when it does not say.
 pub fn is_full_range(caps: &StructureRef) -> bool {
     from_codec_data(caps, full_range).unwrap_or(false)

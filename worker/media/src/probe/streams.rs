@@ -128,7 +128,7 @@ fn is_interlaced(caps: &StructureRef) -> bool {
         caps.get::<&str>("interlace-mode"),
         Ok("interleaved" | "mixed" | "fields" | "alternate")
     );
-    told || (caps.name() == "video/x-h264" && sps::may_hold_fields(caps))
+    told || (caps.name() == "video/x-h264" && sps::may_hold_fields(caps)) || (caps.name() == "video/x-h265" && sps::is_of_fields(caps))
 }
 
 fn fraction(caps: &StructureRef, field: &str) -> Option<(i32, i32)> {

@@ -49,10 +49,9 @@ pub struct Transcode {
 /// The video stream of a file.
 #[derive(Debug, Clone)]
 // A pass has few of them.
-#[allow(clippy::large_enum_variant)]
 pub enum Video {
     Copy,
-    Encode(VideoEncode),
+    Encode(Box<VideoEncode>),
 }
 
 pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &Context) -> Resolved {
@@ -131,7 +130,7 @@ fn video_job(settings: &VideoSettings, rule: &ContainerRule, facts: &InputFacts)
         return Err(not_muxed(rule, settings.codec().as_str_name()));
     }
     unless_undecodable(stream, facts)?;
-    VideoEncode::resolve(settings, stream).map(Video::Encode)
+    VideoEncode::resolve(settings, stream).map(|encode| Video::Encode(Box::new(encode)))
 }
 
 fn refuse_audio(rule: &ContainerRule, codec: AudioCodec) -> Result<(), Failure> {

@@ -55,6 +55,8 @@ pub fn x264(encoder: &gst::Element, job: &VideoEncode) {
 
 pub fn x265(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property_from_str("speed-preset", preset(job.speed));
+    // By itself the element tunes for a figure, not for the eye.
+    encoder.set_property_from_str("tune", "0");
     encoder.set_property("key-int-max", gop_frames(job));
     let mut options = vec![CLOSED_GOPS.to_owned(), format!("frame-threads={FRAME_THREADS}")];
     if let Some(frames) = job.b_frames {
