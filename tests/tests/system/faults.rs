@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mps_proto::v1::TaskState;
+use mps_proto::v1::{ListWorkersRequest, TaskState};
 use mps_tests::{
     Stack, StackOptions,
     database::DatabaseKind,
@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 async fn running_task(stack: &Stack) -> String {
     let clip = stack.folder.path().join("slow.mp4");
-    media::slow_clip(&clip, 8);
+    media::slow_clip(&clip, 20);
     stack.upload(&clip, "in/slow.mp4").await;
     let name = submit(&stack.client().await, request("in/slow.mp4", vec![transcode("preset-h264-720p")])).await;
     stack.wait_state(&name, TaskState::Processing, Duration::from_secs(20)).await;
@@ -29,10 +29,17 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
     })
     .await;
     let children = stack.workers[0].children();
+    let client = stack.client().await;
+    // It tries its encoders before it joins, which is no part of the lease.
+    stack.add_worker();
+    until("the other worker has joined", Duration::from_secs(60), || async {
+        let listed = client.system().list_workers(ListWorkersRequest::default()).await.ok()?;
+        (listed.into_inner().workers.len() == 2).then_some(())
+    })
+    .await;
+    assert!(!stack.workers[0].children().is_empty(), "the clip was too short for this machine");
     stack.workers[0].kill();
     let killed = Instant::now();
-    stack.add_worker();
-    let client = stack.client().await;
     let recovery = until("the unit is leased again", Duration::from_secs(15), || async {
         let task = mps_tests::stack::get(&client, &name).await?;
         (task.node_statuses[0].attempts == 2).then(|| killed.elapsed())
