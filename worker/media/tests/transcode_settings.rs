@@ -105,6 +105,7 @@ fn key_frames_come_by_frames_and_by_time() {
     ] {
         let mut wanted = video(codec);
         (wanted.gop_frames, wanted.scene_cuts) = (None, Some(false));
+        wanted.frame_rate_num = (codec == VideoCodec::H265).then_some(30);
         wanted.gop_duration = Some(prost_types::Duration {
             seconds: 0,
             nanos: 500_000_000,

@@ -114,6 +114,14 @@ fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
     });
 }
 
+/// The same, counting also where key frames come by time and the frame rate is constant.
+fn gop_frames_at_rate(job: &VideoEncode) -> i32 {
+    match (job.gop, job.frame_rate) {
+        (Gop::Time(span), Some((num, den))) => ((span.as_secs_f64() * f64::from(num) / f64::from(den.max(1))).ceil() as i32).max(1),
+        _ => gop_frames(job),
+    }
+}
+
 /// Whether key frames are asked for from outside. VP8 without scene cuts has none of its own.
 fn forces_keys(job: &VideoEncode) -> bool {
     matches!(job.gop, Gop::Time(_)) || (job.codec == VideoCodec::Vp8 && !job.scene_cuts)

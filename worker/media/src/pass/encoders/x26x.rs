@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use super::{BUFFER_MS, bounds, crf, gop_frames, kbps, preset, threads};
+use super::{BUFFER_MS, bounds, crf, gop_frames, gop_frames_at_rate, kbps, preset, threads};
 use crate::nodes::{Rate, VideoEncode};
 
 /// Every key frame can be sought to: by itself x265 lets pictures around it need earlier ones, and its element marks those I-frames as
@@ -57,7 +57,8 @@ pub fn x265(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property_from_str("speed-preset", preset(job.speed));
     // By itself the element tunes for a figure, not for the eye.
     encoder.set_property_from_str("tune", "0");
-    encoder.set_property("key-int-max", gop_frames(job));
+    // Under load it now and then passes over a key frame that it is asked for: where it can, it counts besides.
+    encoder.set_property("key-int-max", gop_frames_at_rate(job));
     let mut options = vec![CLOSED_GOPS.to_owned(), format!("frame-threads={FRAME_THREADS}")];
     if let Some(frames) = job.b_frames {
         options.push(format!("bframes={frames}"));
