@@ -42,10 +42,16 @@ struct Film(tempfile::TempDir);
 impl Film {
     /// 9 s of 640x360 at 30 fps with B-frames and sound.
     fn new() -> Self {
+        Self::of("30", 9)
+    }
+
+    fn of(rate: &str, seconds: u32) -> Self {
         let film = Self(tempfile::tempdir().unwrap());
-        let arguments = "-f lavfi -i testsrc2=s=640x360:r=30:d=9 -f lavfi -i sine=f=440:r=48000:d=9 -c:v libx264 -preset veryfast -bf 2 -g 75 \
-                         -pix_fmt yuv420p -c:a aac";
-        ffmpeg(arguments, &film.path("film.mp4"));
+        let arguments = format!(
+            "-f lavfi -i testsrc2=s=640x360:r={rate}:d={seconds} -f lavfi -i sine=f=440:r=48000:d={seconds} -c:v libx264 -preset veryfast \
+             -bf 2 -g 75 -pix_fmt yuv420p -c:a aac"
+        );
+        ffmpeg(&arguments, &film.path("film.mp4"));
         film
     }
 
@@ -199,5 +205,35 @@ fn a_stream_goes_on_after_its_last_committed_member() {
         let path = film.path(&format!("resumed{track}.mp4"));
         fs::write(&path, bytes).unwrap();
         ffmpeg(&format!("-xerror -i {} -f null", path.display()), &PathBuf::from("-"));
+    }
+}
+
+#[test]
+fn frames_that_fall_beside_the_boundaries_neither_break_a_stream_nor_its_resume() {
+    // Of 30000/1001 frames a second one ends its first half 0.7 ms before the boundary at 16 s; every other boundary falls into a frame.
+    let film = Film::of("30000/1001", 21);
+    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    for track in 0..2 {
+        assert_eq!(whole.indices(track), (-1..=10).collect::<Vec<_>>(), "track {track}");
+        let path = film.path(&format!("track{track}.mp4"));
+        fs::write(&path, whole.joined(track)).unwrap();
+        assert_eq!(frames(&path), 630);
+    }
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![9, 9, 9],
+        init_sha256: (0..3).map(|track| whole.members[&(track, -1)].0.sha256.clone()).collect(),
+    };
+    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    for track in 0..3 {
+        assert_eq!(rest.indices(track), [9, 10], "track {track}");
+        for index in [9, 10] {
+            let (made, again) = (&whole.members[&(track, index)].0, &rest.members[&(track, index)].0);
+            assert_eq!(
+                (made.start, made.duration),
+                (again.start, again.duration),
+                "track {track} segment {index}"
+            );
+        }
     }
 }

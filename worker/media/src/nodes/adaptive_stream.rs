@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gst::prelude::*;
 use mps_proto::{
     v1::{
-        AdaptiveStreamSettings, AppliedEnhancement, AudioEnhancement, AudioRendition, ErrorReason, MediaStream, SegmentFormat,
+        AdaptiveStreamSettings, AppliedEnhancement, AudioCodec, AudioEnhancement, AudioRendition, ErrorReason, MediaStream, SegmentFormat,
         VideoSettings,
     },
     worker::v1::{Failure, PlanNode, PlanSet, SetResume},
@@ -20,7 +20,7 @@ use crate::{
     enhance::PictureEnhancement,
     failure,
     pass::{
-        Graph, Range,
+        Graph, Range, clip,
         counters::{self, NodeCounters},
         elements::{branch, link, make, mux_queue, pad, raw_queue},
         encoders, needed, video,
@@ -33,8 +33,13 @@ use crate::{
 
 /// Segments of this length where the settings name none.
 const SEGMENT: Duration = Duration::from_secs(4);
-/// Samples of one AAC packet: sound begins again at one of its packets.
-const PACKET_SAMPLES: u64 = 1024;
+/// Samples of one packet: sound begins again at one of its packets.
+fn packet_samples(codec: AudioCodec) -> u64 {
+    match codec {
+        AudioCodec::Ac3 | AudioCodec::Eac3 => 1536,
+        _ => 1024,
+    }
+}
 
 /// Improvements of renditions, with what they saw once the pass is over, and whether the rendition is scaled.
 type Improvements = Vec<(PictureEnhancement, bool)>;
@@ -99,7 +104,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, contex
         pictures,
         applied: Vec::new(),
     };
-    let begin = stream.begin();
+    let begin = stream.video_begin();
     stream.videos.iter_mut().for_each(|video| video.look.begin_at(begin));
     Ok(Box::new(stream))
 }
@@ -220,13 +225,27 @@ impl AdaptiveStream {
         self.span * self.first_segment()
     }
 
+    /// Where pictures are read from: a span before those that are encoded, so that the first one keeps its time wherever it lies beside the
+    /// boundary; from the beginning where a frame rate is made whose frames would lie otherwise.
+    fn video_begin(&self) -> Duration {
+        let before = self.begin().saturating_sub(self.span);
+        let on_grid = |video: &VideoEncode| {
+            video.frame_rate.is_none_or(|(num, den)| {
+                let (num, den) = (u128::try_from(num).unwrap_or(0), u128::try_from(den).unwrap_or(1).max(1));
+                (before.as_nanos() * num).is_multiple_of(den * 1_000_000_000)
+            })
+        };
+        if self.videos.iter().all(on_grid) { before } else { Duration::ZERO }
+    }
+
     /// Sound begins at the packet that an attempt without a break would begin the segment with.
-    fn sound_begin(&self, rate_hz: i32) -> Duration {
-        let rate = u64::try_from(rate_hz).unwrap_or(0).max(1);
+    fn sound_begin(&self, settings: &AudioEncode) -> Duration {
+        let packet = packet_samples(settings.codec);
+        let rate = u64::try_from(settings.sample_rate_hz).unwrap_or(0).max(1);
         let samples = self.begin().as_nanos() * u128::from(rate) / 1_000_000_000;
-        let packets = (u64::try_from(samples).unwrap_or(0) + PACKET_SAMPLES / 2 - 1) / PACKET_SAMPLES;
+        let packets = (u64::try_from(samples).unwrap_or(0) + packet / 2 - 1) / packet;
         let packets = if self.first_segment() == 0 { 0 } else { packets };
-        Duration::from_nanos(packets * PACKET_SAMPLES * 1_000_000_000 / rate)
+        Duration::from_nanos(packets * packet * 1_000_000_000 / rate)
     }
 
     fn part_from(&self, begin: Duration) -> Clip {
@@ -248,11 +267,14 @@ impl AdaptiveStream {
     fn build_video(&self, graph: &Graph, node: usize, number: usize, settings: &VideoEncode) -> Result<gst::Pad, Failure> {
         let prefix = format!("n{node}-v{number}");
         let tee = needed(graph.source.decoded_video.as_ref())?;
-        let window = graph.window(self.part_from(self.begin()), graph.order.starts.video);
+        let window = graph.window(self.part_from(self.video_begin()), graph.order.starts.video);
         let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
         window.apply_to_video(tee, &branch_pad);
         let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
         chain.extend(video::pictures(graph.pipeline, &prefix, settings)?);
+        if let Some(last) = chain.last() {
+            drop_before(&pad(last, "src")?, self.begin() - self.video_begin());
+        }
         let encoder = encoders::chain(graph.pipeline, &prefix, settings, false)?;
         if let Some(entry) = encoder.first().filter(|_| number == 0) {
             counters::count(&pad(entry, "sink")?, graph.counters, move |counters| {
@@ -267,7 +289,7 @@ impl AdaptiveStream {
 
     fn build_sound(&self, graph: &mut Graph, node: usize, number: usize, sound: &Sound) -> Result<gst::Pad, Failure> {
         let prefix = format!("n{node}-audio-mux{number}");
-        let clip = self.part_from(self.sound_begin(sound.settings.sample_rate_hz));
+        let clip = self.part_from(self.sound_begin(&sound.settings));
         let packets = graph.sound(node, &sound.settings, clip, &[sound.track])?;
         let (_, guard) = branch(graph.pipeline, &packets, &format!("{prefix}-guard"))?;
         let chain = [
@@ -278,6 +300,29 @@ impl AdaptiveStream {
         link(&chain.iter().collect::<Vec<_>>())?;
         last_pad(&chain)
     }
+}
+
+/// Drops pictures whose middle lies before a running time.
+fn drop_before(pad: &gst::Pad, time: Duration) {
+    if time.is_zero() {
+        return;
+    }
+    let time = clip::clock(time);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let running = segment
+            .as_ref()
+            .and_then(|event| event.segment().downcast_ref::<gst::ClockTime>())
+            .and_then(|segment| segment.to_running_time(info.buffer()?.pts()?));
+        let half = info
+            .buffer()
+            .and_then(|buffer| buffer.duration())
+            .map_or(gst::ClockTime::MSECOND, |length| length / 2);
+        match running {
+            Some(running) if running + half >= time => gst::PadProbeReturn::Ok,
+            _ => gst::PadProbeReturn::Drop,
+        }
+    });
 }
 
 fn end(pipeline: &gst::Pipeline, prefix: &str) -> Result<gst::Element, Failure> {
@@ -303,7 +348,7 @@ impl Job for AdaptiveStream {
 
     fn part(&self) -> Range {
         Range {
-            start: self.clip.start + self.begin(),
+            start: self.clip.start + if self.videos.is_empty() { self.begin() } else { self.video_begin() },
             stop: self.clip.end,
         }
     }
@@ -337,11 +382,11 @@ impl Job for AdaptiveStream {
         let mut entries = Vec::new();
         for (number, settings) in self.videos.iter().enumerate() {
             let entry = self.build_video(graph, node, number, settings)?;
-            entries.push((entry, self.plan(number, &TrackPlan::default(), self.begin())));
+            entries.push((entry, self.plan(number, &TrackPlan::default(), self.video_begin())));
         }
         for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
             let entry = self.build_sound(graph, node, number, sound)?;
-            let begin = self.sound_begin(sound.settings.sample_rate_hz);
+            let begin = self.sound_begin(&sound.settings);
             entries.push((entry, self.plan(number, &sound.plan, begin)));
         }
         for (entry, plan) in entries {
@@ -366,7 +411,8 @@ impl Job for AdaptiveStream {
     }
 
     fn position(&self, counters: &NodeCounters, duration: Option<Duration>) -> (Option<f64>, u64) {
-        let begin = self.begin().as_secs_f64();
+        let begin = if self.videos.is_empty() { self.begin() } else { self.video_begin() };
+        let begin = begin.as_secs_f64();
         let length = self
             .clip
             .length(duration)

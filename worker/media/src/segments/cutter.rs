@@ -62,7 +62,14 @@ impl Cutter {
 
     /// Takes the next packet in decoding order; gives the segment that it ended.
     pub fn push(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
-        let time = packet.pts + packet.duration / 2;
+        // Who asks for key frames looks at the middle of each frame, in other units: a frame whose middle lies on the boundary may be on
+        // either side of it. So the key frame decides, and only where none comes within a frame one is missing.
+        let waits_for_key = self.is_video && !packet.key && self.numbers == Numbers::BySpan;
+        let time = if waits_for_key {
+            packet.pts - packet.duration
+        } else {
+            packet.pts + packet.duration / 2
+        };
         let time_ns = i128::from(time) * 1_000_000_000 / i128::from(self.timescale);
         let span = span_of(time_ns, self.span);
         let Some((index, current)) = self.current else {
@@ -127,7 +134,19 @@ mod tests {
     fn a_key_frame_that_is_missing_is_an_error() {
         let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true, Numbers::BySpan);
         cutter.push(packet(0, true)).unwrap();
-        assert!(cutter.push(packet(30_030, false)).is_err());
+        assert!(cutter.push(packet(32_032, false)).is_err());
+    }
+
+    #[test]
+    fn a_key_frame_may_come_one_frame_after_the_middle_says() {
+        let mut cutter = Cutter::new(Duration::from_secs(16), 30_000, true, Numbers::BySpan);
+        let cuts: Vec<_> = (0..490)
+            .filter_map(|frame| cutter.push(packet(frame * 1001, frame % 480 == 0)).unwrap())
+            .collect();
+        assert_eq!(
+            cuts.iter().map(|cut| (cut.index, cut.packets.len())).collect::<Vec<_>>(),
+            [(0, 480)]
+        );
     }
 
     #[test]
