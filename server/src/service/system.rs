@@ -48,6 +48,6 @@ mod tests {
             |number| VideoCodec::try_from(number).ok().map(|codec| codec.as_str_name()),
             "VIDEO_CODEC_",
         );
-        assert_eq!(found, ["h264", "h265", "copy"]);
+        assert_eq!(found, ["h264", "h265", "copy", "av1", "vp8", "vp9", "mpeg2"]);
     }
 }
