@@ -8,7 +8,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{Trouble, bus, clip::clock};
-use crate::{nodes::Job, probe::InputFacts};
+use crate::{job::Job, probe::InputFacts};
 
 /// Shorter starts are decoded and dropped.
 const WORTH_A_SEEK: Duration = Duration::from_secs(1);
@@ -86,8 +86,7 @@ pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
 
 /// Sends the gate when data comes in front of it: only then can every demuxer seek.
 fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
-    let entry = gate.iterate_internal_links().into_iter().find_map(Result::ok);
-    let Some(entry) = entry else { return };
+    let Some(entry) = entry_of(gate) else { return };
     let gate = gate.downgrade();
     entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         if let Some(gate) = gate.upgrade() {
@@ -111,9 +110,27 @@ pub fn perform(pipeline: &gst::Pipeline, gates: Option<Gates>, range: &Range) ->
         return Err(Trouble::NoSeek);
     }
     for (pad, probe) in gates.probes {
+        bring_back_caps(&pad);
         pad.remove_probe(probe);
     }
     Ok(())
+}
+
+/// A queue that is about to push an event when the flush comes may lose it, and a decoder without caps cannot tell what it gets. Those that
+/// came to the queue stand on its other side.
+fn bring_back_caps(gate: &gst::Pad) {
+    let Some(entry) = entry_of(gate) else { return };
+    let kept = [
+        entry.sticky_event::<gst::event::StreamStart>(0).map(gst::Event::from),
+        entry.sticky_event::<gst::event::Caps>(0).map(gst::Event::from),
+    ];
+    for event in kept.into_iter().flatten() {
+        let _ = gate.store_sticky_event(&event);
+    }
+}
+
+fn entry_of(gate: &gst::Pad) -> Option<gst::Pad> {
+    gate.iterate_internal_links().into_iter().find_map(Result::ok)
 }
 
 fn first_data(pipeline: &gst::Pipeline, reached: &mpsc::Receiver<gst::Pad>) -> Result<gst::Pad, Trouble> {
