@@ -84,6 +84,8 @@ impl Step for Script {
     fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let render = make(pipeline, "assrender", &format!("{prefix}-ass"))?;
         render.set_property("embeddedfonts", false);
+        // Else pictures do not wait for lines that are on their way.
+        render.set_property("wait-text", true);
         let header = gst::Buffer::from_slice(self.header.clone().into_bytes());
         let caps = gst::Caps::builder("application/x-ass").field("codec_data", header).build();
         let source = feed::source(pipeline, &format!("{prefix}-ass-lines"), &caps, self.lines.clone())?;
