@@ -24,7 +24,7 @@ pub use outputs::{member_key, series_key, sub_stream_key};
 pub use presets::{find_preset, presets};
 pub use task::plan_task;
 pub use templates::{check_template, lay_settings, template_names};
-pub use unit::{cost, plan_probe, requirements};
+pub use unit::{cost, decodings, kinds, plan_probe, requirements};
 
 /// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -219,6 +219,8 @@ fn plan_set(paths: &SetPaths, target: &Target, faults: &mut Faults) -> Option<Pl
         sub_stream_path,
         segment_path,
         keep_partial: paths.keep_partial,
+        segment_duration: paths.segment_duration,
+        segment_format: paths.segment_format.into(),
         ..PlanSet::default()
     };
     Some(Planned {

@@ -50,6 +50,27 @@ fn subtitle_requirement(subtitle: &PlanSubtitle) -> Option<&'static str> {
     }
 }
 
+/// Kinds of the plan's nodes, sorted.
+pub fn kinds(plan: &MediaPlan) -> Vec<&'static str> {
+    let each = plan
+        .nodes
+        .iter()
+        .filter_map(settings_of)
+        .filter_map(|(_, settings)| kind_of(settings));
+    let sorted: BTreeSet<&str> = each.map(kinds::Kind::name).collect();
+    sorted.into_iter().collect()
+}
+
+/// Decodings of the input that a pass needs: one for all nodes, or none where they all take it as it is.
+pub fn decodings(plan: &MediaPlan) -> i32 {
+    let mut settings = plan.nodes.iter().filter_map(settings_of);
+    i32::from(settings.any(|(_, settings)| kind_of(settings).is_none_or(|kind| kind.decodes(settings))))
+}
+
+fn kind_of(settings: &Settings) -> Option<&'static dyn kinds::Kind> {
+    kinds::ALL.iter().copied().find(|kind| kind.requirements(settings).is_some())
+}
+
 /// Rough cost of a plan for fair ranks; 1 is one transcode.
 pub fn cost(plan: &MediaPlan) -> f64 {
     let of_nodes = plan.nodes.iter().filter_map(settings_of);
@@ -155,5 +176,49 @@ fn plan_subtitle(subtitle: SubtitleDraft, sides: &mut SideInputs) -> PlanSubtitl
     PlanSubtitle {
         subtitle: Some(subtitle.subtitle),
         side_input_id: sides.id_of(&subtitle.source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mps_proto::v1::{AudioCodec, AudioSettings, NodeSettings, SnapshotSettings, TranscodeSettings, VideoCodec, VideoSettings};
+
+    use super::*;
+
+    fn node(settings: Settings) -> PlanNode {
+        PlanNode {
+            settings: Some(NodeSettings { settings: Some(settings) }),
+            ..PlanNode::default()
+        }
+    }
+
+    fn transcode(codec: VideoCodec) -> PlanNode {
+        node(Settings::Transcode(TranscodeSettings {
+            video: Some(VideoSettings {
+                codec: Some(codec.into()),
+                ..Default::default()
+            }),
+            audio: Some(AudioSettings {
+                codec: Some(AudioCodec::Copy.into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }))
+    }
+
+    #[test]
+    fn nothing_is_decoded_where_everything_is_copied() {
+        let plan = |nodes: Vec<PlanNode>| MediaPlan {
+            nodes,
+            ..Default::default()
+        };
+        let snapshot = || node(Settings::Snapshot(SnapshotSettings::default()));
+        assert_eq!(decodings(&plan(vec![transcode(VideoCodec::Copy), transcode(VideoCodec::Copy)])), 0);
+        assert_eq!(decodings(&plan(vec![transcode(VideoCodec::Copy), transcode(VideoCodec::H264)])), 1);
+        assert_eq!(decodings(&plan(vec![transcode(VideoCodec::Copy), snapshot()])), 1);
+        assert_eq!(
+            kinds(&plan(vec![transcode(VideoCodec::Copy), snapshot(), snapshot()])),
+            ["snapshot", "transcode"]
+        );
     }
 }

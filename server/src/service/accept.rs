@@ -213,7 +213,7 @@ fn shown_plan(app: &App, plan: &TaskPlan) -> v1::Plan {
         requirements: mps_plan::requirements(&unit.media),
         output_keys: unit.outputs.iter().map(|output| output.key.clone()).collect(),
         estimated_seconds: None,
-        passes: estimates::passes(&unit.media),
+        passes: mps_plan::decodings(&unit.media),
     });
     v1::Plan { units: units.collect() }
 }

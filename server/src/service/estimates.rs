@@ -4,11 +4,9 @@
 //! up per kind of work with the past fading, so that long inputs count for more than short ones, whose time is mostly fetching.
 //! Nothing is guessed: without a measurement of the very kind of work, or without the input's length, there is no estimate.
 
-use std::collections::BTreeSet;
-
 use mps_plan::PlanInput;
 use mps_proto::{
-    v1::{MediaInfo, TaskInput, VideoCodec, node_settings::Settings, task_input::Source},
+    v1::{MediaInfo, TaskInput, task_input::Source},
     worker::v1::{CompleteUnitRequest, MediaPlan, PlanNode},
 };
 use prost_types::Duration;
@@ -72,21 +70,6 @@ pub async fn unit_seconds(app: &App, plan: &MediaPlan, input_seconds: f64) -> Re
     Ok(speed.map(|speed| speed * work_done(plan, input_seconds)))
 }
 
-/// Decodings of the input that a pass needs: it is decoded once for all nodes, or not at all where they all copy.
-pub fn passes(plan: &MediaPlan) -> i32 {
-    i32::from(!plan.nodes.iter().all(only_copies))
-}
-
-fn only_copies(node: &PlanNode) -> bool {
-    use mps_proto::v1::AudioCodec;
-    let Some(Settings::Transcode(settings)) = node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) else {
-        return false;
-    };
-    let video = settings.video.as_ref().is_none_or(|video| video.codec() == VideoCodec::Copy);
-    let audio = settings.audio.as_ref().is_none_or(|audio| audio.codec() == AudioCodec::Copy);
-    video && audio
-}
-
 /// An input as filters see it.
 pub fn text_of_plan(input: &PlanInput) -> String {
     match input {
@@ -109,23 +92,11 @@ pub fn text_of_input(input: &TaskInput) -> String {
 
 /// What is compared: the pool, the kinds of nodes, and what a worker must be able to do.
 fn kind_of_work(pool: &str, plan: &MediaPlan) -> String {
-    let settings = plan.nodes.iter().filter_map(|node| node.settings.as_ref()?.settings.as_ref());
-    let kinds: BTreeSet<&str> = settings.map(kind).collect();
-    let kinds: Vec<&str> = kinds.into_iter().collect();
-    format!("{pool} {} {}", kinds.join(","), mps_plan::requirements(plan).join(","))
-}
-
-fn kind(settings: &Settings) -> &'static str {
-    match settings {
-        Settings::Transcode(_) => "transcode",
-        Settings::Snapshot(_) => "snapshot",
-        Settings::SampleSnapshot(_) => "sample_snapshot",
-        Settings::ImageSprite(_) => "image_sprite",
-        Settings::AnimatedImage(_) => "animated_image",
-        Settings::AdaptiveStream(_) => "adaptive_stream",
-        Settings::Watermark(_) => "watermark",
-        Settings::Cover(_) => "cover",
-    }
+    format!(
+        "{pool} {} {}",
+        mps_plan::kinds(plan).join(","),
+        mps_plan::requirements(plan).join(",")
+    )
 }
 
 /// Cost times seconds of media, over all nodes: each reads the part that it is about.
@@ -157,7 +128,7 @@ fn seconds(duration: &Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use mps_proto::v1::{AudioSettings, NodeSettings, TranscodeSettings, VideoSettings};
+    use mps_proto::v1::{AudioSettings, NodeSettings, TranscodeSettings, VideoCodec, VideoSettings, node_settings::Settings};
 
     use super::*;
 
@@ -190,15 +161,5 @@ mod tests {
         assert_eq!(span_seconds(&transcode(VideoCodec::H264, 10, Some(20)), 60.0), 10.0);
         assert_eq!(span_seconds(&transcode(VideoCodec::H264, -10, Some(-4)), 60.0), 6.0);
         assert_eq!(span_seconds(&transcode(VideoCodec::H264, 90, None), 60.0), 0.0);
-    }
-
-    #[test]
-    fn nothing_is_decoded_where_everything_is_copied() {
-        let plan = |codecs: &[VideoCodec]| MediaPlan {
-            nodes: codecs.iter().map(|codec| transcode(*codec, 0, None)).collect(),
-            ..Default::default()
-        };
-        assert_eq!(passes(&plan(&[VideoCodec::Copy, VideoCodec::Copy])), 0);
-        assert_eq!(passes(&plan(&[VideoCodec::Copy, VideoCodec::H264])), 1);
     }
 }

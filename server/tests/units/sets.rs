@@ -60,6 +60,7 @@ impl Film {
             sub_stream_path: "film_{subStreamNumber}.m3u8".into(),
             segment_path: "seg/film_{subStreamNumber}_{segmentNumber}.m4s".into(),
             keep_partial,
+            ..PlanSet::default()
         });
         let text = "UPDATE units SET plan = $2 WHERE id = $1";
         bench

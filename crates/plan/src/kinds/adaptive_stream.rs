@@ -121,6 +121,8 @@ fn set_paths(node: &AdaptiveStreamNode, settings: &AdaptiveStreamSettings) -> Se
             DEFAULT_SEGMENT_PATH,
             tables::segment_type(format),
         ),
+        segment_duration: settings.segment_duration,
+        segment_format: format,
         keep_partial: node.keep_partial,
     }
 }

@@ -19,7 +19,7 @@ mod video;
 mod watermark;
 
 use mps_proto::{
-    v1::{AudioTrackSelector, NodeSettings, NumberFormat, Watermark, node::Operation, node_settings::Settings},
+    v1::{AudioTrackSelector, NodeSettings, NumberFormat, SegmentFormat, Watermark, node::Operation, node_settings::Settings},
     worker::v1::PlanNode,
 };
 use prost_types::Duration;
@@ -56,6 +56,11 @@ pub(crate) trait Kind: Sync {
 
     /// What a worker must be able to do besides watermarks and subtitles; `None` when the settings are of another kind.
     fn requirements(&self, settings: &Settings) -> Option<Vec<&'static str>>;
+
+    /// Whether a node with these settings, which are of this kind, needs the input decoded.
+    fn decodes(&self, _settings: &Settings) -> bool {
+        true
+    }
 
     /// Rough cost, 1 being one 720-line H.264 transcode; `None` when the settings are of another kind.
     fn cost(&self, settings: &Settings, node: &PlanNode) -> Option<f64>;
@@ -134,6 +139,8 @@ pub(crate) struct SetPaths {
     /// `None` where the set has one track.
     pub sub_streams: Option<FilePath>,
     pub segments: FilePath,
+    pub segment_duration: Option<Duration>,
+    pub segment_format: SegmentFormat,
     pub keep_partial: bool,
 }
 

@@ -81,6 +81,13 @@ impl Kind for Transcode {
         Some(video.chain(audio).chain(rule_of(settings).muxer).collect())
     }
 
+    fn decodes(&self, settings: &Settings) -> bool {
+        let Settings::Transcode(settings) = settings else { return true };
+        let video = settings.video.as_ref().is_some_and(|video| video.codec() != VideoCodec::Copy);
+        let audio = settings.audio.as_ref().is_some_and(|audio| audio.codec() != AudioCodec::Copy);
+        video || audio
+    }
+
     fn cost(&self, settings: &Settings, _node: &PlanNode) -> Option<f64> {
         let Settings::Transcode(settings) = settings else {
             return None;
@@ -198,6 +205,8 @@ fn set_paths(node: &TranscodeNode, settings: &TranscodeSettings, manifest: FileP
         manifests: vec![manifest],
         sub_streams: (!is_one_track).then_some(sub_streams),
         segments: FilePath::new("segment_path", &node.segment_path, default, tables::segment_type(format)),
+        segment_duration: settings.hls.as_ref().and_then(|hls| hls.segment_duration),
+        segment_format: format,
         keep_partial: false,
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use mps_proto::{
-    v1::{ErrorReason, node_settings::Settings},
-    worker::v1::{MemberName, PlanNode, PlanSet, SetMember, SetTrack},
+    v1::ErrorReason,
+    worker::v1::{MemberName, PlanSet, SetMember, SetTrack},
 };
 use sea_orm::DatabaseTransaction;
 use tonic::Code;
@@ -37,41 +37,34 @@ const MAX_TRACKS: usize = 32;
 const MAX_NUMBER: i32 = 100_000;
 const DEFAULT_SEGMENT: Duration = Duration::from_secs(6);
 
-/// The node of a set and the set's plan.
-pub(super) fn planned<'a>(unit: &'a UnitRow, set_id: &str) -> Result<(&'a PlanNode, &'a PlanSet), ApiError> {
-    let found = unit.plan.nodes.iter().find_map(|node| {
-        let set = node.set.as_ref().filter(|set| set.set_id == set_id)?;
-        Some((node, set))
-    });
+/// The plan of a set.
+pub(super) fn planned<'a>(unit: &'a UnitRow, set_id: &str) -> Result<&'a PlanSet, ApiError> {
+    let sets = unit.plan.nodes.iter().filter_map(|node| node.set.as_ref());
+    let found = sets.into_iter().find(|set| set.set_id == set_id);
     found.ok_or_else(|| ApiError::invalid_field("set_id", "names no set of the unit"))
 }
 
-/// Length of a segment that the node's settings ask for.
-fn target_ms(node: &PlanNode) -> i64 {
-    let asked = match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
-        Some(Settings::AdaptiveStream(settings)) => settings.segment_duration,
-        Some(Settings::Transcode(settings)) => settings.hls.as_ref().and_then(|hls| hls.segment_duration),
-        _ => None,
-    };
-    let asked = asked.and_then(|asked| Duration::try_from(asked).ok()).unwrap_or(DEFAULT_SEGMENT);
-    asked.as_millis() as i64
+/// Length of a set's segments.
+fn target_ms(plan: &PlanSet) -> i64 {
+    let asked = plan.segment_duration.and_then(|asked| Duration::try_from(asked).ok());
+    asked.unwrap_or(DEFAULT_SEGMENT).as_millis() as i64
 }
 
 /// URLs for members of a set, one PUT each, and when they end (ms since 1970). Rows stand before URLs are given.
 pub async fn urls(app: &App, token: &Token, set_id: &str, names: &[MemberName]) -> Result<(Vec<String>, i64), UnitError> {
     check_names(names)?;
     let unit = fence::leased(&app.store, token).await?;
-    let (node, plan) = planned(&unit, set_id)?;
+    let plan = planned(&unit, set_id)?;
     let txn = app.store.begin().await?;
     if !sets::is_leased(&app.store, &txn, token).await? {
         txn.rollback().await?;
         return Err(UnitError::Fenced);
     }
-    sets::begin(&app.store, &txn, &unit.id, plan, target_ms(node)).await?;
+    sets::begin(&app.store, &txn, &unit.id, plan, target_ms(plan)).await?;
     let tracks = sets::tracks(&app.store, &txn, set_id).await?;
     let suffix = |number: i32| match tracks.iter().find(|track| track.info.number == number) {
         Some(track) if track.info.kind == "subtitle" => "vtt",
-        _ => names::segment_suffix(node),
+        _ => names::segment_suffix(plan),
     };
     let mut new = Vec::with_capacity(names.len());
     for name in names {
@@ -121,14 +114,14 @@ fn not_begun() -> ApiError {
 /// Makes members part of their set and has its playlists written.
 pub async fn commit(app: &App, token: &Token, set_id: &str, tracks: &[SetTrack], new: &[SetMember]) -> Result<(), UnitError> {
     let unit = fence::leased(&app.store, token).await?;
-    let (node, plan) = planned(&unit, set_id)?;
+    let plan = planned(&unit, set_id)?;
     check_tracks(plan, tracks)?;
     let txn = app.store.begin().await?;
     if !sets::is_leased(&app.store, &txn, token).await? {
         txn.rollback().await?;
         return Err(UnitError::Fenced);
     }
-    sets::begin(&app.store, &txn, &unit.id, plan, target_ms(node)).await?;
+    sets::begin(&app.store, &txn, &unit.id, plan, target_ms(plan)).await?;
     let Some(set) = sets::lock_publishing(&app.store, &txn, set_id).await? else {
         txn.rollback().await?;
         return Err(not_begun().into());

@@ -1,8 +1,8 @@
 //! Keys of what a set consists of. Pure.
 
 use mps_proto::{
-    v1::{SegmentFormat, node_settings::Settings},
-    worker::v1::{PlanNode, PlanOutput, PlanSet},
+    v1::SegmentFormat,
+    worker::v1::{PlanOutput, PlanSet},
 };
 
 use crate::{error::ApiError, playlist};
@@ -12,14 +12,9 @@ const TAIL: usize = 8;
 /// Stands for the number where a pattern is made; no set has so many segments.
 const STAND_IN: i32 = i32::MAX;
 
-/// Suffix of the segments that a node makes.
-pub fn segment_suffix(node: &PlanNode) -> &'static str {
-    let format = match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
-        Some(Settings::AdaptiveStream(settings)) => settings.segment_format(),
-        Some(Settings::Transcode(settings)) => settings.hls.as_ref().map_or(SegmentFormat::Ts, |hls| hls.segment_format()),
-        _ => SegmentFormat::Unspecified,
-    };
-    match format {
+/// Suffix of a set's segments.
+pub fn segment_suffix(plan: &PlanSet) -> &'static str {
+    match plan.segment_format() {
         SegmentFormat::Ts => "ts",
         _ => "m4s",
     }
