@@ -44,7 +44,7 @@ pub fn run() -> i32 {
             let _ = send(&reports, Report::Progress(progress));
         };
         let of_members = reports.clone();
-        let members: mps_media::nodes::Members = Arc::new(move |member| {
+        let members: mps_media::job::Members = Arc::new(move |member| {
             let _ = send(&of_members, Report::Member(member));
         });
         let mut result = mps_media::run(&order, &progress, &members);

@@ -10,8 +10,9 @@ pub mod failure;
 pub mod faststart;
 pub mod gif;
 pub mod isobmff;
+pub mod job;
 pub mod mp3;
-pub mod nodes;
+mod nodes;
 mod order;
 mod outputs;
 mod overlay;
@@ -23,7 +24,7 @@ mod segments;
 mod subtitles;
 mod walk;
 
-use nodes::Members;
+use job::Members;
 
 use mps_proto::worker::v1::{ChildOrder, ChildProgress, ChildResult};
 

@@ -11,8 +11,8 @@ use crate::{
     damage,
     edits::{self, Starts},
     failure,
-    nodes::{self, Branch, Checking, Context, Job, Made, Members, Preparing},
-    outputs,
+    job::{Branch, Checking, Context, Job, Made, Members, Preparing, Resolved},
+    nodes, outputs,
     pass::{self, counters::Counters},
     probe::{self, InputFacts},
     progress::Reporter,
@@ -131,7 +131,7 @@ struct Work {
 }
 
 impl Work {
-    fn take(&mut self, node: PlanNode, job: nodes::Resolved) {
+    fn take(&mut self, node: PlanNode, job: Resolved) {
         match job {
             Ok(job) => {
                 self.nodes.push(node);

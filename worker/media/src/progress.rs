@@ -13,7 +13,7 @@ use mps_proto::{
 };
 
 use crate::{
-    nodes::Job,
+    job::Job,
     pass::counters::{Counters, NodeCounters},
     probe::InputFacts,
     rules,

@@ -12,9 +12,9 @@ use std::{
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildMember, ChildOrder, InputLimits, MediaPlan, PlanNode, PlanSet, SetMember, SetResume, SetTrack},
+    worker::v1::{ChildMember, ChildOrder, PlanNode, PlanSet, SetMember, SetResume, SetTrack},
 };
-use pass_tools::{ffmpeg, frames};
+use pass_tools::{carry_out_watched, ffmpeg, frames, order};
 
 /// What the child told of a set, with the bytes of each member by track and index.
 struct Told {
@@ -46,12 +46,15 @@ impl Film {
     }
 
     fn of(rate: &str, seconds: u32) -> Self {
-        let film = Self(tempfile::tempdir().unwrap());
-        let arguments = format!(
+        Self::made(&format!(
             "-f lavfi -i testsrc2=s=640x360:r={rate}:d={seconds} -f lavfi -i sine=f=440:r=48000:d={seconds} -c:v libx264 -preset veryfast \
              -bf 2 -g 75 -pix_fmt yuv420p -c:a aac"
-        );
-        ffmpeg(&arguments, &film.path("film.mp4"));
+        ))
+    }
+
+    fn made(arguments: &str) -> Self {
+        let film = Self(tempfile::tempdir().unwrap());
+        ffmpeg(arguments, &film.path("film.mp4"));
         film
     }
 
@@ -60,25 +63,14 @@ impl Film {
     }
 
     fn stream(&self, format: v1::SegmentFormat, sets: Vec<SetResume>) -> Told {
-        mps_media::init().unwrap();
-        let outputs = self.path("outputs");
-        fs::create_dir_all(&outputs).unwrap();
         let order = ChildOrder {
-            plan: Some(MediaPlan {
-                plan_version: mps_proto::PLAN_VERSION,
-                nodes: vec![node(format)],
-                limits: Some(InputLimits::default()),
-                ..Default::default()
-            }),
-            input_path: self.path("film.mp4").display().to_string(),
-            output_folder: outputs.display().to_string(),
             sets,
-            ..ChildOrder::default()
+            ..order(&self.path("film.mp4"), vec![node(format)], &self.path("outputs"))
         };
         let told: Arc<Mutex<Vec<ChildMember>>> = Arc::default();
         let sink = told.clone();
-        let members: mps_media::nodes::Members = Arc::new(move |member| sink.lock().unwrap().push(member));
-        let result = mps_media::run(&order, &|_| (), &members);
+        let members: mps_media::job::Members = Arc::new(move |member| sink.lock().unwrap().push(member));
+        let result = carry_out_watched(&order, &|_| (), &members);
         assert!(result.failure.is_none(), "{:?}", result.failure);
         assert!(result.nodes[0].failure.is_none(), "{:?}", result.nodes[0].failure);
         assert_eq!(result.nodes[0].complete_sets, ["set"]);
@@ -236,4 +228,60 @@ fn frames_that_fall_beside_the_boundaries_neither_break_a_stream_nor_its_resume(
             );
         }
     }
+}
+
+#[test]
+fn an_attempt_that_lacks_nothing_ends_well() {
+    let film = Film::new();
+    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![5, 5, 5],
+        init_sha256: (0..3).map(|track| whole.members[&(track, -1)].0.sha256.clone()).collect(),
+    };
+    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    assert_eq!(rest.tracks.len(), 3);
+    assert!(rest.members.is_empty(), "{:?}", rest.members.keys());
+}
+
+#[test]
+fn sound_that_begins_late_and_stops_for_long_has_every_segment() {
+    let film = Film::made(
+        "-f lavfi -i testsrc2=s=640x360:r=30:d=12 -itsoffset 5 -f lavfi -i sine=f=440:r=48000:d=6 -c:v libx264 -preset veryfast \
+         -pix_fmt yuv420p -c:a aac",
+    );
+    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    assert_eq!(told.indices(0), (-1..6).collect::<Vec<_>>());
+    assert_eq!(told.indices(2), (-1..6).collect::<Vec<_>>());
+    let path = film.path("sound.mp4");
+    fs::write(&path, told.joined(2)).unwrap();
+    let silence = ffmpeg_log(&format!("-i {} -af silencedetect=n=-30dB:d=1 -f null -", path.display()));
+    let end = silence
+        .split("silence_end: ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap_or_default();
+    assert!((end.parse::<f64>().unwrap_or(0.0) - 5.0).abs() < 0.01, "{silence}");
+}
+
+#[test]
+fn pictures_that_stand_longer_than_a_segment_fill_every_segment() {
+    let film = Film::made(
+        "-f lavfi -i testsrc2=s=640x360:r=30:d=13 -f lavfi -i sine=f=440:r=48000:d=13 -vf select='lt(n,20)+eq(n,200)+gt(n,380)' -fps_mode vfr \
+         -c:v libx264 -preset veryfast -pix_fmt yuv420p -c:a aac",
+    );
+    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    for track in 0..3 {
+        assert_eq!(told.indices(track), (-1..7).collect::<Vec<_>>(), "track {track}");
+    }
+}
+
+/// What ffmpeg says.
+fn ffmpeg_log(arguments: &str) -> String {
+    let output = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner"])
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

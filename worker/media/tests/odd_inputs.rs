@@ -5,20 +5,16 @@ mod odd_corpus;
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 
 use mps_proto::{
     rpc,
     v1::{self, ErrorReason, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildResult, DamagePolicy, Failure, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput},
+    worker::v1::{ChildResult, DamagePolicy, Failure, NodeResult, PlanNode, PlanOutput},
 };
-use odd_corpus::{Corpus, ffprobe};
+use odd_corpus::{Corpus, ffprobe, process};
 use prost::Message;
-
-const DEADLINE: Duration = Duration::from_secs(30);
-const ORDER: &str = "ODD_INPUTS_ORDER";
 
 fn transcode() -> PlanNode {
     let settings = v1::TranscodeSettings {
@@ -79,70 +75,22 @@ struct Outcome {
     _folder: tempfile::TempDir,
 }
 
-/// Carries out orders for the other tests: what hangs or crashes does so in a process that they can end.
+/// Carries out orders for the other tests.
 #[test]
 #[ignore = "started by the other tests"]
 fn carry_out_an_order() {
-    let Some(path) = std::env::var_os(ORDER) else { return };
-    let path = PathBuf::from(path);
-    let order = ChildOrder::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
-    mps_media::init().unwrap();
-    let result = mps_media::run(&order, &|_| (), &members());
-    std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
+    process::carry_out_what_is_asked();
 }
 
 fn run(corpus: &Corpus, case: &str, policy: DamagePolicy) -> Outcome {
     let input = corpus.make(case);
     let folder = tempfile::tempdir().unwrap();
-    let outputs = folder.path().join("outputs");
-    // A pass may change its input, which is the unit's own.
-    let copy = folder.path().join("input");
-    std::fs::copy(&input, &copy).unwrap();
-    std::fs::create_dir(&outputs).unwrap();
-    let order = ChildOrder {
-        plan: Some(MediaPlan {
-            plan_version: mps_proto::PLAN_VERSION,
-            nodes: vec![transcode(), snapshot()],
-            damage_policy: policy as i32,
-            limits: Some(InputLimits::default()),
-            ..Default::default()
-        }),
-        input_path: copy.display().to_string(),
-        output_folder: outputs.display().to_string(),
-        input_name: case.into(),
-        ..ChildOrder::default()
-    };
-    let order_path = folder.path().join("order");
-    std::fs::write(&order_path, order.encode_to_vec()).unwrap();
-    let started = Instant::now();
-    carry_out(&order_path, case);
-    println!("{case}: {:.1} s", started.elapsed().as_secs_f64());
-    let bytes = std::fs::read(order_path.with_extension("result")).unwrap_or_else(|_| panic!("{case}: the process gave no result"));
-    let result = ChildResult::decode(bytes.as_slice()).unwrap();
+    let result = process::carry_out(case, &input, vec![transcode(), snapshot()], policy, &[], folder.path());
     Outcome {
         case: case.into(),
         input,
         result,
         _folder: folder,
-    }
-}
-
-fn carry_out(order_path: &Path, case: &str) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "carry_out_an_order", "--ignored", "--nocapture"])
-        .env(ORDER, order_path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > DEADLINE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{case}: no end within {} s", DEADLINE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -418,9 +366,4 @@ fn still_pictures_end() {
             reason(case, failure);
         }
     }
-}
-
-/// No node here makes a set.
-fn members() -> mps_media::nodes::Members {
-    std::sync::Arc::new(|_| ())
 }

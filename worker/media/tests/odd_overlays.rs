@@ -3,22 +3,16 @@
 
 mod odd_corpus;
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use mps_proto::{
-    rpc,
     v1::{self, node_settings::Settings, subtitle::Mode, video_enhancement::Strength},
-    worker::v1::{ChildOrder, ChildResult, DamagePolicy, InputLimits, MediaPlan, PlanNode, PlanOutput, PlanSubtitle, PlanWatermark},
+    worker::v1::{ChildResult, DamagePolicy, PlanNode, PlanOutput, PlanSubtitle, PlanWatermark},
 };
-use odd_corpus::{Corpus, ffprobe};
-use prost::Message;
-
-const DEADLINE: Duration = Duration::from_secs(60);
-const ORDER: &str = "ODD_OVERLAYS_ORDER";
+use odd_corpus::{
+    Corpus, ffprobe,
+    process::{self, is_typed},
+};
 
 /// Films that must come out whole.
 const RIGHT: [&str; 26] = [
@@ -128,62 +122,17 @@ fn film() -> PlanNode {
     }
 }
 
-/// Carries out orders for the other tests: what hangs or crashes does so in a process that they can end.
+/// Carries out orders for the other tests.
 #[test]
 #[ignore = "started by the other tests"]
 fn carry_out_an_order() {
-    let Some(path) = std::env::var_os(ORDER) else { return };
-    let path = PathBuf::from(path);
-    let order = ChildOrder::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
-    mps_media::init().unwrap();
-    let members = std::sync::Arc::new(|_| ()) as mps_media::nodes::Members;
-    let result = mps_media::run(&order, &|_| (), &members);
-    std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
+    process::carry_out_what_is_asked();
 }
 
 fn run(corpus: &Corpus, case: &str, folder: &Path) -> ChildResult {
-    let copy = folder.join("input");
-    std::fs::copy(corpus.make(case), &copy).unwrap();
     let srt = folder.join("srt");
     std::fs::write(&srt, "1\n00:00:00,200 --> 00:00:00,900\nSeen\n").unwrap();
-    let order = ChildOrder {
-        plan: Some(MediaPlan {
-            plan_version: mps_proto::PLAN_VERSION,
-            nodes: vec![film()],
-            damage_policy: DamagePolicy::Warn as i32,
-            limits: Some(InputLimits::default()),
-            ..Default::default()
-        }),
-        input_path: copy.display().to_string(),
-        output_folder: folder.display().to_string(),
-        input_name: case.into(),
-        side_inputs: [("srt".to_owned(), srt.display().to_string())].into_iter().collect(),
-        ..ChildOrder::default()
-    };
-    let order_path = folder.join("order");
-    std::fs::write(&order_path, order.encode_to_vec()).unwrap();
-    carry_out(&order_path, case);
-    let bytes = std::fs::read(order_path.with_extension("result")).unwrap_or_else(|_| panic!("{case}: the process gave no result"));
-    ChildResult::decode(bytes.as_slice()).unwrap()
-}
-
-fn carry_out(order_path: &Path, case: &str) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "carry_out_an_order", "--ignored", "--nocapture"])
-        .env(ORDER, order_path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > DEADLINE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{case}: no end within {} s", DEADLINE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    process::carry_out(case, &corpus.make(case), vec![film()], DamagePolicy::Warn, &[("srt", &srt)], folder)
 }
 
 #[test]
@@ -191,17 +140,14 @@ fn odd_inputs_end_with_a_film_or_a_reason() {
     let corpus = Corpus::new();
     for (case, must) in RIGHT.map(|case| (case, true)).into_iter().chain(ANY.map(|case| (case, false))) {
         let folder = tempfile::tempdir().unwrap();
-        let started = Instant::now();
         let result = run(&corpus, case, folder.path());
-        println!("{case}: {:.1} s", started.elapsed().as_secs_f64());
         let failure = result
             .failure
             .as_ref()
             .or(result.nodes.first().and_then(|node| node.failure.as_ref()));
         if let Some(failure) = failure {
-            let status = failure.status.as_ref().unwrap();
-            let info = rpc::ErrorInfo::decode(status.details[0].value.as_slice()).unwrap();
-            assert!(!must && !info.metadata["hint"].is_empty(), "{case}: {status:?}");
+            is_typed(case, failure);
+            assert!(!must, "{case}: {failure:?}");
             continue;
         }
         let node = &result.nodes[0];

@@ -3,22 +3,16 @@
 
 mod odd_corpus;
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use mps_proto::{
-    rpc,
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildResult, DamagePolicy, Failure, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput, PlanSeries},
+    worker::v1::{ChildResult, DamagePolicy, NodeResult, PlanNode, PlanOutput, PlanSeries},
 };
-use odd_corpus::{Corpus, ffprobe};
-use prost::Message;
-
-const DEADLINE: Duration = Duration::from_secs(40);
-const ORDER: &str = "ODD_PICTURES_ORDER";
+use odd_corpus::{
+    Corpus, ffprobe,
+    process::{self, is_typed},
+};
 
 /// Inputs of which every kind must make its pictures.
 const RIGHT: [&str; 35] = [
@@ -131,17 +125,11 @@ fn node(key: &str, settings: Settings, formats: &[&str]) -> PlanNode {
     }
 }
 
-/// Carries out orders for the other tests: what hangs or crashes does so in a process that they can end.
+/// Carries out orders for the other tests.
 #[test]
 #[ignore = "started by the other tests"]
 fn carry_out_an_order() {
-    let Some(path) = std::env::var_os(ORDER) else { return };
-    let path = PathBuf::from(path);
-    let order = ChildOrder::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
-    mps_media::init().unwrap();
-    let members = std::sync::Arc::new(|_| ()) as mps_media::nodes::Members;
-    let result = mps_media::run(&order, &|_| (), &members);
-    std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
+    process::carry_out_what_is_asked();
 }
 
 /// Those that look at some pictures, and those that look at a clip, in a pass each.
@@ -152,57 +140,7 @@ fn passes() -> [Vec<PlanNode>; 2] {
 }
 
 fn run(corpus: &Corpus, case: &str, nodes: Vec<PlanNode>, folder: &Path) -> ChildResult {
-    let input = corpus.make(case);
-    // A pass may change its input, which is the unit's own.
-    let copy = folder.join("input");
-    std::fs::copy(&input, &copy).unwrap();
-    let order = ChildOrder {
-        plan: Some(MediaPlan {
-            plan_version: mps_proto::PLAN_VERSION,
-            nodes,
-            damage_policy: DamagePolicy::Warn as i32,
-            limits: Some(InputLimits::default()),
-            ..Default::default()
-        }),
-        input_path: copy.display().to_string(),
-        output_folder: folder.display().to_string(),
-        input_name: case.into(),
-        ..ChildOrder::default()
-    };
-    let order_path = folder.join("order");
-    std::fs::write(&order_path, order.encode_to_vec()).unwrap();
-    let started = Instant::now();
-    carry_out(&order_path, case);
-    println!("{case}: {:.1} s", started.elapsed().as_secs_f64());
-    let bytes = std::fs::read(order_path.with_extension("result")).unwrap_or_else(|_| panic!("{case}: the process gave no result"));
-    ChildResult::decode(bytes.as_slice()).unwrap()
-}
-
-fn carry_out(order_path: &Path, case: &str) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "carry_out_an_order", "--ignored", "--nocapture"])
-        .env(ORDER, order_path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > DEADLINE {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{case}: no end within {} s", DEADLINE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A failure has a reason, a message and a hint.
-fn is_typed(case: &str, failure: &Failure) {
-    let status = failure.status.as_ref().unwrap();
-    let info = rpc::ErrorInfo::decode(status.details[0].value.as_slice()).unwrap();
-    assert!(!status.message.is_empty() && !info.reason.is_empty(), "{case}: {status:?}");
-    assert!(!info.metadata["hint"].is_empty(), "{case}: {status:?}");
+    process::carry_out(case, &corpus.make(case), nodes, DamagePolicy::Warn, &[], folder)
 }
 
 fn is_right(case: &str, node: &NodeResult) {

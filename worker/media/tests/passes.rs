@@ -11,9 +11,9 @@ use std::{
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildProgress, ChildResult, FailureKind, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput},
+    worker::v1::{ChildProgress, ChildResult, FailureKind, NodeResult, PlanNode, PlanOutput},
 };
-use pass_tools::{ffmpeg, ffprobe, filtered, frames, number, seconds, size};
+use pass_tools::{carry_out_watched, ffmpeg, ffprobe, filtered, frames, number, order, seconds, size};
 
 /// Sound and picture may be apart by this much.
 const SYNC_LIMIT: f64 = 0.005;
@@ -57,23 +57,8 @@ impl Film {
     }
 
     fn run_watched(&self, name: &str, nodes: Vec<PlanNode>, progress: &(dyn Fn(ChildProgress) + Send + Sync)) -> ChildResult {
-        mps_media::init().unwrap();
-        let outputs = self.path("outputs");
-        fs::create_dir_all(&outputs).unwrap();
-        let order = ChildOrder {
-            plan: Some(MediaPlan {
-                plan_version: mps_proto::PLAN_VERSION,
-                nodes,
-                damage_policy: 1,
-                limits: Some(InputLimits::default()),
-                ..Default::default()
-            }),
-            input_path: self.path(name).display().to_string(),
-            output_folder: outputs.display().to_string(),
-            input_name: name.into(),
-            ..ChildOrder::default()
-        };
-        let result = mps_media::run(&order, progress, &(std::sync::Arc::new(|_| ()) as mps_media::nodes::Members));
+        let order = order(&self.path(name), nodes, &self.path("outputs"));
+        let result = carry_out_watched(&order, progress, &(std::sync::Arc::new(|_| ()) as mps_media::job::Members));
         assert!(result.failure.is_none(), "{:?}", result.failure);
         result
     }

@@ -9,9 +9,9 @@ use std::{
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildResult, InputLimits, MediaPlan, NodeResult, PlanNode, PlanOutput, PlanSeries},
+    worker::v1::{ChildResult, NodeResult, PlanNode, PlanOutput, PlanSeries},
 };
-use pass_tools::{ffmpeg, ffprobe, filtered, number, size};
+use pass_tools::{carry_out, ffmpeg, ffprobe, filtered, number, order, size};
 
 /// A folder with films.
 struct Films {
@@ -42,23 +42,7 @@ impl Films {
     }
 
     fn run(&self, input: &Path, nodes: Vec<PlanNode>) -> ChildResult {
-        mps_media::init().unwrap();
-        let outputs = self.path("outputs");
-        fs::create_dir_all(&outputs).unwrap();
-        let order = ChildOrder {
-            plan: Some(MediaPlan {
-                plan_version: mps_proto::PLAN_VERSION,
-                nodes,
-                damage_policy: 1,
-                limits: Some(InputLimits::default()),
-                ..MediaPlan::default()
-            }),
-            input_path: input.display().to_string(),
-            output_folder: outputs.display().to_string(),
-            ..ChildOrder::default()
-        };
-        let members = std::sync::Arc::new(|_| ()) as mps_media::nodes::Members;
-        let result = mps_media::run(&order, &|_| (), &members);
+        let result = carry_out(&order(input, nodes, &self.path("outputs")));
         assert!(result.failure.is_none(), "{:?}", result.failure);
         result
     }

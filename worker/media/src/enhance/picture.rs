@@ -45,10 +45,6 @@ impl PictureEnhancement {
         work.denoise.is_some() || work.sharpen.is_some() || work.color.is_some() || work.low_light
     }
 
-    pub fn lanczos(&self) -> bool {
-        self.lanczos
-    }
-
     /// What became of each, once the pass is over. `scaled`: whether the picture's size changed.
     pub fn applied(&self, scaled: bool) -> Vec<AppliedEnhancement> {
         let entry = |name: &str, applied: bool, detail: String| AppliedEnhancement {

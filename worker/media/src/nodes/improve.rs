@@ -5,11 +5,11 @@ use mps_proto::{
     worker::v1::{Failure, PlanNode},
 };
 
-use super::{AudioEncode, Context, Preparing};
+use super::{Context, Preparing};
 use crate::{
     enhance::{PictureEnhancement, sound},
     failure, overlay,
-    pass::picture::Look,
+    pass::{audio::AudioEncode, picture::Look},
     probe::InputFacts,
     rules::{self, Clip, Frame},
     subtitles,

@@ -17,7 +17,7 @@ use super::{
     text::{self, TextStyle},
     vector::Graphic,
 };
-use crate::{failure, nodes::Context, rules::unsupported};
+use crate::{failure, job::Context, rules::unsupported};
 
 /// A mark on a picture.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub use mark::color;
 pub use raster::Raster;
 pub use text::{Rendered, TextStyle, escaped, rendered};
 
-use crate::{failure, nodes::Context, pass::picture::Step};
+use crate::{failure, job::Context, pass::picture::Step};
 use mark::Mark;
 
 /// The marks of a node on pictures of a size. `length`: that of the output, where it is known; `None` for pictures, too.

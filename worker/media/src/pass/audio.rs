@@ -16,7 +16,26 @@ use super::{
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
 };
-use crate::{capabilities, enhance::sound, failure, nodes::AudioEncode};
+use crate::{
+    capabilities,
+    enhance::sound::{self, Treatment},
+    failure,
+};
+
+/// How sound is encoded, with nothing left open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioEncode {
+    pub codec: AudioCodec,
+    pub bitrate_bps: i64,
+    pub sample_rate_hz: i32,
+    pub channels: i32,
+    /// Whether lossless codecs keep more than 16 bits of a sample.
+    pub wide: bool,
+    /// Noise reduction, gain and limit.
+    pub treatment: Treatment,
+    /// Whether silence stands where the input has no sound, from the very beginning.
+    pub filled: bool,
+}
 
 /// What an encoder and its decoders put before the sound. No muxer writes an edit list for it: silence in front of the encoder makes the
 /// delay whole packets, which are dropped, and the rest moves up.
@@ -78,9 +97,59 @@ pub fn raw(
 ) -> Result<gst::Element, Failure> {
     let treatment = treatment(pipeline, prefix, job)?;
     match tees {
-        [tee] => track(pipeline, tee, prefix, window, treatment, &raw_caps(job)),
+        [tee] => {
+            let last = track(pipeline, tee, prefix, window, treatment, &raw_caps(job))?;
+            if !job.filled {
+                return Ok(last);
+            }
+            let fill = make(pipeline, "audiorate", &format!("{prefix}-fill"))?;
+            link(&[&last, &fill])?;
+            stamp_by_running_time(&pad(&fill, "sink")?);
+            Ok(fill)
+        }
         _ => mix(pipeline, tees, prefix, job, window, treatment),
     }
+}
+
+/// Stamps buffers with their running time, so that sound that begins late shows as a gap: an edit list only says so in the segment.
+fn stamp_by_running_time(pad: &gst::Pad) {
+    let told = std::sync::Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        let Ok(mut told) = told.lock() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                let nothing = || gst::event::CustomDownstream::new(gst::Structure::new_empty("mps-nothing"));
+                let replacement = match event.view() {
+                    // A demuxer tells of gaps where the film jumps, and brings the sound later.
+                    gst::EventView::Gap(_) => Some(nothing()),
+                    gst::EventView::Segment(segment) => segment.segment().downcast_ref::<gst::ClockTime>().map(|segment| {
+                        // One segment for all: to a second one the sound would seem to begin anew.
+                        match told.replace(segment.clone()) {
+                            None => gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()),
+                            Some(_) => nothing(),
+                        }
+                    }),
+                    _ => None,
+                };
+                if let Some(replacement) = replacement {
+                    *event = replacement;
+                }
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let time = told
+                    .as_ref()
+                    .zip(buffer.pts())
+                    .and_then(|(segment, pts)| segment.to_running_time(pts));
+                if let Some(time) = time {
+                    buffer.make_mut().set_pts(time);
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Elements that improve the sound.

@@ -112,6 +112,21 @@ pub fn stream_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::Clock
     event.segment().downcast_ref::<gst::ClockTime>()?.to_stream_time(buffer.pts()?)
 }
 
+/// Running time of a buffer on a pad in nanoseconds; negative before zero.
+pub fn running_ns(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<i64> {
+    running_ns_at(pad, buffer.pts()?)
+}
+
+/// The same of any stamp.
+pub fn running_ns_at(pad: &gst::Pad, stamp: gst::ClockTime) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    match segment.to_running_time_full(stamp)? {
+        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
+        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
+    }
+}
+
 /// The part of a sound buffer inside the clip; `None` when it cannot be said, and the buffer stays as it is.
 fn cut(pad: &gst::Pad, buffer: &gst::Buffer, start: gst::ClockTime, end: Option<gst::ClockTime>) -> Option<Option<gst::Buffer>> {
     let pts = buffer.pts()?;

@@ -1,6 +1,7 @@
-//! What the muxers of GStreamer 1.22 take, container by container, tried one by one.
+//! Muxers, container by container, and which streams they take as they are: tried one by one with GStreamer 1.22. Which codecs are encoded
+//! for a container is the planner's table.
 
-use mps_proto::v1::{AudioCodec, Container, VideoCodec};
+use mps_proto::v1::Container;
 
 /// A container, its muxer, and what that takes.
 #[derive(Debug)]
@@ -12,8 +13,6 @@ pub struct ContainerRule {
     /// Names of its pads for pictures and sound; `%u` and `%d` are left to it.
     pub video_pad: &'static str,
     pub audio_pad: &'static str,
-    pub video: &'static [VideoCodec],
-    pub audio: &'static [AudioCodec],
     /// Codecs that it takes as they are, by the names of `MediaStream.codec`; a star stands for any end.
     pub copied_video: &'static [&'static str],
     pub copied_audio: &'static [&'static str],
@@ -27,7 +26,6 @@ pub struct ContainerRule {
 
 const MP4_VIDEO: &[&str] = &["h264", "hevc", "mpeg4", "av1", "vp9"];
 const MP4_AUDIO: &[&str] = &["aac", "mp3", "ac3", "alac", "opus"];
-const NO_VIDEO: &[VideoCodec] = &[];
 
 /// One track of sound and nothing else.
 const fn sound_file(
@@ -35,7 +33,6 @@ const fn sound_file(
     capability: Option<&'static str>,
     muxer: Option<&'static str>,
     audio_pad: &'static str,
-    audio: &'static [AudioCodec],
     copied_audio: &'static [&'static str],
 ) -> ContainerRule {
     ContainerRule {
@@ -44,8 +41,6 @@ const fn sound_file(
         muxer,
         video_pad: "",
         audio_pad,
-        video: NO_VIDEO,
-        audio,
         copied_video: &[],
         copied_audio,
         many_tracks: false,
@@ -60,8 +55,6 @@ const MP4: ContainerRule = ContainerRule {
     muxer: Some("mp4mux"),
     video_pad: "video_%u",
     audio_pad: "audio_%u",
-    video: &[VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1, VideoCodec::Vp9],
-    audio: &[AudioCodec::Aac, AudioCodec::Mp3, AudioCodec::Ac3, AudioCodec::Opus],
     copied_video: MP4_VIDEO,
     copied_audio: MP4_AUDIO,
     many_tracks: true,
@@ -73,49 +66,20 @@ const RULES: &[ContainerRule] = &[
     MP4,
     ContainerRule {
         container: Container::M4a,
-        video: NO_VIDEO,
         ..MP4
     },
     ContainerRule {
         container: Container::Mov,
         capability: Some("mux.mov"),
         muxer: Some("qtmux"),
-        audio: &[
-            AudioCodec::Aac,
-            AudioCodec::Mp3,
-            AudioCodec::Ac3,
-            AudioCodec::Pcm16,
-            AudioCodec::Pcm24,
-        ],
         copied_video: &["h264", "hevc", "mpeg4", "prores", "mjpeg"],
         copied_audio: &["aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le"],
-        video: &[VideoCodec::H264, VideoCodec::H265],
         ..MP4
     },
     ContainerRule {
         container: Container::Mkv,
         capability: Some("mux.mkv"),
         muxer: Some("matroskamux"),
-        video: &[
-            VideoCodec::H264,
-            VideoCodec::H265,
-            VideoCodec::Av1,
-            VideoCodec::Vp8,
-            VideoCodec::Vp9,
-            VideoCodec::Mpeg2,
-        ],
-        audio: &[
-            AudioCodec::Aac,
-            AudioCodec::Mp3,
-            AudioCodec::Mp2,
-            AudioCodec::Ac3,
-            AudioCodec::Eac3,
-            AudioCodec::Opus,
-            AudioCodec::Vorbis,
-            AudioCodec::Flac,
-            AudioCodec::Pcm16,
-            AudioCodec::Pcm24,
-        ],
         copied_video: &[
             "h264",
             "hevc",
@@ -150,8 +114,6 @@ const RULES: &[ContainerRule] = &[
         container: Container::Webm,
         capability: Some("mux.webm"),
         muxer: Some("webmmux"),
-        video: &[VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::Av1],
-        audio: &[AudioCodec::Opus, AudioCodec::Vorbis],
         copied_video: &["vp8", "vp9", "av1"],
         copied_audio: &["opus", "vorbis"],
         index_first: false,
@@ -163,8 +125,6 @@ const RULES: &[ContainerRule] = &[
         muxer: Some("mpegtsmux"),
         video_pad: "sink_%d",
         audio_pad: "sink_%d",
-        video: &[VideoCodec::H264, VideoCodec::H265, VideoCodec::Mpeg2],
-        audio: &[AudioCodec::Aac, AudioCodec::Mp3, AudioCodec::Mp2, AudioCodec::Ac3, AudioCodec::Opus],
         copied_video: &["h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"],
         copied_audio: &["aac", "mp3", "mp2", "ac3", "opus"],
         many_tracks: true,
@@ -177,32 +137,22 @@ const RULES: &[ContainerRule] = &[
         muxer: Some("flvmux"),
         video_pad: "video",
         audio_pad: "audio",
-        video: &[VideoCodec::H264],
-        audio: &[AudioCodec::Aac, AudioCodec::Mp3],
         copied_video: &["h264"],
         copied_audio: &["aac", "mp3"],
         many_tracks: false,
         byte_stream: false,
         index_first: false,
     },
-    sound_file(Container::Mp3, None, Some("id3v2mux"), "sink", &[AudioCodec::Mp3], &["mp3"]),
-    sound_file(Container::Flac, None, None, "sink", &[AudioCodec::Flac], &["flac"]),
+    sound_file(Container::Mp3, None, Some("id3v2mux"), "sink", &["mp3"]),
+    sound_file(Container::Flac, None, None, "sink", &["flac"]),
     sound_file(
         Container::Ogg,
         Some("mux.ogg"),
         Some("oggmux"),
         "audio_%u",
-        &[AudioCodec::Opus, AudioCodec::Vorbis, AudioCodec::Flac],
         &["opus", "vorbis", "flac"],
     ),
-    sound_file(
-        Container::Wav,
-        Some("mux.wav"),
-        Some("wavenc"),
-        "sink",
-        &[AudioCodec::Pcm16, AudioCodec::Pcm24],
-        &["pcm_s16le", "pcm_s24le"],
-    ),
+    sound_file(Container::Wav, Some("mux.wav"), Some("wavenc"), "sink", &["pcm_s16le", "pcm_s24le"]),
 ];
 
 /// The rule of a container; `None` for those that other nodes write.

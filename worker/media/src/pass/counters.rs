@@ -7,6 +7,8 @@ use std::{
 
 use gst::prelude::*;
 
+use super::clip::running_ns;
+
 /// Counters of a pass.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -111,17 +113,6 @@ pub fn count(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, pick: impl Fn(
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// Running time of a buffer on a pad, also before zero.
-fn running_ns(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<i64> {
-    let event = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
-    let time = segment.to_running_time_full(buffer.pts()?)?;
-    match time {
-        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
-        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
-    }
 }
 
 /// Marks a node as done when the end of its stream reaches the file.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Branches, Order, Outcome, attempt, counters::Counters, seek::Range};
-use crate::{nodes::Job, probe::InputFacts};
+use crate::{job::Job, probe::InputFacts};
 
 /// Pictures closer than this are decoded in one go: opening the file again and decoding from the last key frame costs about as much.
 const WORTH_A_LEAP: Duration = Duration::from_secs(6);
@@ -37,7 +37,7 @@ pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Option<Outcome> {
 }
 
 /// A job's branches when each got what it looked for.
-fn complete(found: Branches) -> Option<Vec<Box<dyn crate::nodes::Branch>>> {
+fn complete(found: Branches) -> Option<Vec<Box<dyn crate::job::Branch>>> {
     found.ok().filter(|branches| branches.iter().all(|branch| branch.is_complete()))
 }
 

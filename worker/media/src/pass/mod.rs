@@ -1,6 +1,6 @@
 //! One pass: builds one pipeline from jobs, runs it, and says what became of each job.
 
-mod audio;
+pub mod audio;
 mod bus;
 pub mod clip;
 pub mod containers;
@@ -33,10 +33,11 @@ use mps_proto::worker::v1::{Failure, PlanOutput};
 
 use crate::{
     edits::Starts,
-    nodes::{AudioEncode, Branch, Job, Members, Needs},
+    job::{Branch, Job, Members, Needs},
     probe::InputFacts,
     rules::Clip,
 };
+use audio::AudioEncode;
 use clip::Window;
 use counters::Counters;
 use elements::broken;

@@ -9,7 +9,7 @@ use super::{
     clip::{clock, stream_time},
     counters::Counters,
 };
-use crate::{nodes::Job, probe::InputFacts, rules};
+use crate::{job::Job, probe::InputFacts, rules};
 
 /// How many pictures before and behind a wanted one are decoded all the same.
 const NEIGHBOURS: u32 = 3;

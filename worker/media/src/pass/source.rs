@@ -17,7 +17,7 @@ use super::{
     elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
     picture,
 };
-use crate::{nodes::Needs, probe::InputFacts, rules};
+use crate::{job::Needs, probe::InputFacts, rules};
 
 /// The tees that branches hang on; those of sound by the track's position.
 #[derive(Default)]

@@ -8,9 +8,8 @@ use super::{
     clip::Window,
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
-    encoders,
+    encoders::{self, VideoEncode},
 };
-use crate::nodes::VideoEncode;
 
 /// Builds the branch of a node's only film; gives its last element. `byte_stream`: with start codes.
 pub fn encode(

@@ -6,7 +6,7 @@ use mps_proto::{
 };
 
 use super::frame_rate;
-use crate::{failure, nodes::VideoEncode};
+use crate::{failure, pass::encoders::VideoEncode};
 
 /// A level, its largest picture, and its most per second: macroblocks (H.264, table A-1) or luma samples (H.265, tables A.8 and A.9).
 type Level = (&'static str, u64, u64);

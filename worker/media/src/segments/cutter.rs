@@ -22,15 +22,6 @@ pub struct Cut {
     pub end: i64,
 }
 
-/// How the segments of a track are numbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbers {
-    /// By the span in which they begin; a key frame in each was asked for.
-    BySpan,
-    /// One after another, wherever the input has key frames.
-    ByKeyFrame,
-}
-
 /// A span without the key frame that was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("the encoder made no key frame at {0:.3} s, where a segment must begin")]
@@ -42,19 +33,17 @@ pub struct Cutter {
     span: Duration,
     timescale: i64,
     is_video: bool,
-    numbers: Numbers,
-    /// Number of the segment that is being filled, and its span.
-    current: Option<(i64, i64)>,
+    /// Number of the segment that is being filled: that of its span.
+    current: Option<i64>,
     packets: Vec<Packet>,
 }
 
 impl Cutter {
-    pub fn new(span: Duration, timescale: u32, is_video: bool, numbers: Numbers) -> Self {
+    pub fn new(span: Duration, timescale: u32, is_video: bool) -> Self {
         Self {
             span,
             timescale: i64::from(timescale.max(1)),
             is_video,
-            numbers,
             current: None,
             packets: Vec::new(),
         }
@@ -64,7 +53,7 @@ impl Cutter {
     pub fn push(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
         // Who asks for key frames looks at the middle of each frame, in other units: a frame whose middle lies on the boundary may be on
         // either side of it. So the key frame decides, and only where none comes within a frame one is missing.
-        let waits_for_key = self.is_video && !packet.key && self.numbers == Numbers::BySpan;
+        let waits_for_key = self.is_video && !packet.key;
         let time = if waits_for_key {
             packet.pts - packet.duration
         } else {
@@ -72,16 +61,12 @@ impl Cutter {
         };
         let time_ns = i128::from(time) * 1_000_000_000 / i128::from(self.timescale);
         let span = span_of(time_ns, self.span);
-        let Some((index, current)) = self.current else {
-            self.current = Some((if self.numbers == Numbers::BySpan { span } else { 0 }, span));
-            self.packets.push(packet);
-            return Ok(None);
-        };
-        if span <= current || (self.is_video && !packet.key && self.numbers == Numbers::ByKeyFrame) {
+        let index = *self.current.get_or_insert(span);
+        if span <= index {
             self.packets.push(packet);
             return Ok(None);
         }
-        if self.is_video && !packet.key {
+        if waits_for_key {
             return Err(NoKeyFrame(time_ns as f64 / 1e9));
         }
         let cut = Cut {
@@ -89,14 +74,14 @@ impl Cutter {
             packets: std::mem::take(&mut self.packets),
             end: packet.pts,
         };
-        self.current = Some((if self.numbers == Numbers::BySpan { span } else { index + 1 }, span));
+        self.current = Some(span);
         self.packets.push(packet);
         Ok(Some(cut))
     }
 
     /// The last segment.
     pub fn finish(&mut self) -> Option<Cut> {
-        let (index, _) = self.current.take()?;
+        let index = self.current.take()?;
         let packets = std::mem::take(&mut self.packets);
         let end = packets.iter().map(|packet| packet.pts + packet.duration).max()?;
         Some(Cut { index, packets, end })
@@ -119,7 +104,7 @@ mod tests {
 
     #[test]
     fn segments_begin_at_the_first_key_frame_of_each_span() {
-        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true, Numbers::BySpan);
+        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true);
         let mut cuts = Vec::new();
         for frame in 0..150 {
             let first = frame == 0 || frame == 60 || frame == 120;
@@ -132,14 +117,14 @@ mod tests {
 
     #[test]
     fn a_key_frame_that_is_missing_is_an_error() {
-        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true, Numbers::BySpan);
+        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true);
         cutter.push(packet(0, true)).unwrap();
         assert!(cutter.push(packet(32_032, false)).is_err());
     }
 
     #[test]
     fn a_key_frame_may_come_one_frame_after_the_middle_says() {
-        let mut cutter = Cutter::new(Duration::from_secs(16), 30_000, true, Numbers::BySpan);
+        let mut cutter = Cutter::new(Duration::from_secs(16), 30_000, true);
         let cuts: Vec<_> = (0..490)
             .filter_map(|frame| cutter.push(packet(frame * 1001, frame % 480 == 0)).unwrap())
             .collect();
@@ -150,19 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn copied_film_is_cut_where_it_has_key_frames() {
-        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true, Numbers::ByKeyFrame);
-        let keys = [0, 100, 130, 260];
-        let cuts = (0..300)
-            .filter_map(|frame| cutter.push(packet(frame * 1001, keys.contains(&frame))).unwrap())
-            .collect::<Vec<_>>();
-        let seen: Vec<_> = cuts.iter().map(|cut| (cut.index, cut.packets.len())).collect();
-        assert_eq!(seen, [(0, 100), (1, 30), (2, 130)]);
-    }
-
-    #[test]
     fn sound_is_cut_at_the_nearest_packet() {
-        let mut cutter = Cutter::new(Duration::from_secs(2), 48_000, false, Numbers::BySpan);
+        let mut cutter = Cutter::new(Duration::from_secs(2), 48_000, false);
         let sound = |number: i64| Packet {
             duration: 1024,
             ..packet(number * 1024, true)

@@ -17,14 +17,14 @@ use super::{
     Packet,
     codecs::{Codec, without_delimiters},
     config::TrackConfig,
-    cutter::{Cut, Cutter, Numbers},
+    cutter::{Cut, Cutter},
     fmp4::{self, Part},
     ts,
 };
 use crate::{
     failure,
-    nodes::Members,
-    pass::counters::Counters,
+    job::Members,
+    pass::{clip::running_ns_at, counters::Counters},
     subtitles::{self, Cue},
 };
 
@@ -173,7 +173,7 @@ impl SetWriter {
                 number: text.number,
                 index: i32::try_from(cut.index).unwrap_or(i32::MAX),
                 suffix: "vtt",
-                sha256: hex(&bytes),
+                sha256: sha256_of(&bytes),
                 bytes,
                 picture: (0, 0),
                 start,
@@ -206,15 +206,16 @@ impl SetWriter {
             let caps = pad.current_caps().ok_or_else(|| broken("packets without caps"))?;
             let config = TrackConfig::read(&caps, map.as_slice(), &track.plan.language).map_err(|what| broken(&what))?;
             self.begin(track, &config)?;
-            track.cutter = Some(Cutter::new(self.span, config.timescale, config.is_video, Numbers::BySpan));
+            track.cutter = Some(Cutter::new(self.span, config.timescale, config.is_video));
             track.config = Some(config);
         }
         let (Some(config), Some(cutter)) = (&track.config, &mut track.cutter) else {
             return Ok(());
         };
         let begin = i128::try_from(track.plan.begin.as_nanos()).unwrap_or(0);
-        let Some(pts) = running_ns(pad, buffer.pts()) else { return Ok(()) };
-        let dts = running_ns(pad, buffer.dts()).unwrap_or(pts);
+        let time = |stamp: Option<gst::ClockTime>| running_ns_at(pad, stamp?).map(i128::from);
+        let Some(pts) = time(buffer.pts()) else { return Ok(()) };
+        let dts = time(buffer.dts()).unwrap_or(pts);
         let ticks = |ns: i128| ticks(ns, config.timescale);
         let length = buffer.duration().map_or(0, |length| i128::from(length.nseconds()));
         let packet = Packet {
@@ -269,7 +270,7 @@ impl SetWriter {
             return Ok(());
         }
         let bytes = fmp4::init(&[config]);
-        let sha256 = hex(&bytes);
+        let sha256 = sha256_of(&bytes);
         if track.plan.committed > 0 && !track.plan.init_sha256.is_empty() {
             return if track.plan.init_sha256 == sha256 {
                 Ok(())
@@ -316,7 +317,7 @@ impl SetWriter {
             number: track.number,
             index: i32::try_from(cut.index).unwrap_or(i32::MAX),
             suffix: self.suffix(),
-            sha256: hex(&bytes),
+            sha256: sha256_of(&bytes),
             bytes,
             picture,
             start,
@@ -386,23 +387,13 @@ impl SetWriter {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256_of(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn ticks(ns: i128, timescale: u32) -> i64 {
     let scaled = ns * i128::from(timescale) * 2 + 1_000_000_000;
     i64::try_from(scaled.div_euclid(2_000_000_000)).unwrap_or(0)
-}
-
-/// Running time of a stamp on a pad, also before zero.
-fn running_ns(pad: &gst::Pad, time: Option<gst::ClockTime>) -> Option<i128> {
-    let event = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
-    match segment.to_running_time_full(time?)? {
-        gst::Signed::Positive(time) => Some(i128::from(time.nseconds())),
-        gst::Signed::Negative(time) => Some(-i128::from(time.nseconds())),
-    }
 }
 
 fn broken(message: &str) -> Failure {

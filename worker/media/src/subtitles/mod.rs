@@ -20,7 +20,7 @@ pub use cues::{Cue, as_webvtt};
 pub use default::mark as mark_defaults;
 
 use crate::{
-    nodes::Context,
+    job::Context,
     overlay::{self, Layer, Overlay},
     pass::picture::Step,
     rules::{Clip, unsupported},

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildOrder, ChildResult, InputLimits, MediaPlan, PlanNode, PlanOutput, SetResume},
+    worker::v1::{ChildOrder, ChildResult, PlanNode, PlanOutput, SetResume},
 };
 
-use crate::pass_tools::{ffmpeg, filtered};
+use crate::pass_tools::{carry_out_watched, ffmpeg, filtered, order};
 
 pub struct Bench {
     folder: tempfile::TempDir,
@@ -65,31 +65,15 @@ impl Bench {
         nodes: Vec<PlanNode>,
         side_inputs: &[(&str, &str)],
         sets: Vec<SetResume>,
-        members: mps_media::nodes::Members,
+        members: mps_media::job::Members,
     ) -> ChildResult {
-        // Damage is counted for the whole process.
-        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        mps_media::init().unwrap();
-        let outputs = self.path("outputs");
-        std::fs::create_dir_all(&outputs).unwrap();
         let side = |(id, name): &(&str, &str)| ((*id).to_owned(), self.path(name).display().to_string());
         let order = ChildOrder {
-            plan: Some(MediaPlan {
-                plan_version: mps_proto::PLAN_VERSION,
-                nodes,
-                damage_policy: 1,
-                limits: Some(InputLimits::default()),
-                ..Default::default()
-            }),
-            input_path: self.path("input.mkv").display().to_string(),
-            output_folder: outputs.display().to_string(),
-            input_name: "input.mkv".into(),
             side_inputs: side_inputs.iter().map(side).collect(),
             sets,
-            ..ChildOrder::default()
+            ..order(&self.path("input.mkv"), nodes, &self.path("outputs"))
         };
-        let result = mps_media::run(&order, &|_| (), &members);
+        let result = carry_out_watched(&order, &|_| (), &members);
         assert!(result.failure.is_none(), "{:?}", result.failure);
         result
     }

@@ -1,6 +1,8 @@
 //! Makes odd inputs with ffmpeg at test time: small, the same in each run.
 #![allow(dead_code)]
 
+pub mod process;
+
 use std::{
     fs,
     path::{Path, PathBuf},

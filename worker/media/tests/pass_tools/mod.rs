@@ -2,7 +2,45 @@
 
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mps_media::job::Members;
+use mps_proto::worker::v1::{ChildOrder, ChildProgress, ChildResult, InputLimits, MediaPlan, PlanNode};
+
+/// An order that takes nodes through a pass over `input`.
+pub fn order(input: &Path, nodes: Vec<PlanNode>, outputs: &Path) -> ChildOrder {
+    std::fs::create_dir_all(outputs).unwrap();
+    ChildOrder {
+        plan: Some(MediaPlan {
+            plan_version: mps_proto::PLAN_VERSION,
+            nodes,
+            damage_policy: 1,
+            limits: Some(InputLimits::default()),
+            ..Default::default()
+        }),
+        input_path: input.display().to_string(),
+        output_folder: outputs.display().to_string(),
+        input_name: input.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        ..ChildOrder::default()
+    }
+}
+
+/// Carries an order out; one at a time, since damage is counted for the whole process.
+pub fn carry_out(order: &ChildOrder) -> ChildResult {
+    carry_out_watched(order, &|_| (), &(Arc::new(|_| ()) as Members))
+}
+
+/// The same, telling of progress and of members of sets.
+pub fn carry_out_watched(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync), members: &Members) -> ChildResult {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    mps_media::init().unwrap();
+    mps_media::run(order, progress, members)
+}
 
 pub fn ffmpeg(arguments: &str, file: &Path) {
     let status = Command::new("ffmpeg")

@@ -9,10 +9,10 @@ use std::{
 
 use mps_proto::{
     v1::{self, AudioCodec, Container, VideoCodec, node_settings::Settings},
-    worker::v1::{ChildOrder, Failure, InputLimits, MediaPlan, PlanNode, PlanOutput},
+    worker::v1::{Failure, PlanNode, PlanOutput},
 };
 
-use crate::pass_tools::ffmpeg;
+use crate::pass_tools::{carry_out, ffmpeg, order};
 
 /// A folder with a film of 2 s, 320x180 at 30 frames per second: at 0.5 s and 1.5 s a white flash of 2 frames with a beep.
 pub struct Film {
@@ -44,24 +44,10 @@ impl Film {
     }
 
     pub fn transcode_of(&self, input: &str, nodes: Vec<PlanNode>) -> Vec<Result<PathBuf, String>> {
-        mps_media::init().unwrap();
         let outputs = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
         let copy = outputs.join(input);
         fs::copy(self.path(input), &copy).unwrap();
-        let order = ChildOrder {
-            plan: Some(MediaPlan {
-                plan_version: mps_proto::PLAN_VERSION,
-                nodes,
-                damage_policy: 1,
-                limits: Some(InputLimits::default()),
-                ..Default::default()
-            }),
-            input_path: copy.display().to_string(),
-            output_folder: outputs.display().to_string(),
-            input_name: input.into(),
-            ..ChildOrder::default()
-        };
-        let result = mps_media::run(&order, &|_| (), &(std::sync::Arc::new(|_| ()) as mps_media::nodes::Members));
+        let result = carry_out(&order(&copy, nodes, &outputs));
         if let Some(failure) = &result.failure {
             return vec![Err(message(failure))];
         }

@@ -9,9 +9,10 @@ use super::{
     loudness::{self, Loudness, Meter, Settled, Target},
 };
 use crate::{
-    nodes::{AudioEncode, Branch, Checking, Job, Made, Members, Needs, Preparing},
+    job::{Branch, Checking, Job, Made, Members, Needs, Preparing},
     pass::{
         self, Graph, Order, Range,
+        audio::AudioEncode,
         counters::{self, NodeCounters},
         elements::{broken, caps_filter, link, make, pad},
     },

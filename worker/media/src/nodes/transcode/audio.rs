@@ -6,8 +6,9 @@ use mps_proto::{
 };
 
 use crate::{
-    enhance::sound::{self, Treatment},
+    enhance::sound,
     failure,
+    pass::audio::AudioEncode,
     probe::InputFacts,
     rules::{language, sounds, stream_missing, unless_undecodable},
 };
@@ -29,18 +30,6 @@ pub enum Audio {
     Encode(AudioEncode),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AudioEncode {
-    pub codec: AudioCodec,
-    pub bitrate_bps: i64,
-    pub sample_rate_hz: i32,
-    pub channels: i32,
-    /// Whether lossless codecs keep more than 16 bits of a sample.
-    pub wide: bool,
-    /// Noise reduction, gain and limit.
-    pub treatment: Treatment,
-}
-
 /// Sample rates that encoders take, in Hz.
 const SAMPLE_RATES: &[i32] = &[16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 const OPUS_RATES: &[i32] = &[16_000, 24_000, 48_000];
@@ -59,6 +48,7 @@ impl AudioEncode {
             channels: settings.channels.unwrap_or_else(|| properties.channels.clamp(1, 2)),
             wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
             treatment: sound::asked_for(settings.enhancement.as_ref()).0,
+            filled: false,
         }
     }
 }

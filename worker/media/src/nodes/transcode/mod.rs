@@ -7,7 +7,7 @@ mod video;
 use std::time::Duration;
 
 use mps_proto::{
-    v1::{AudioCodec, Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
+    v1::{Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
     worker::v1::{Failure, FileResult, PlanNode, PlanOutput},
 };
 
@@ -23,6 +23,7 @@ use crate::{
         Graph, Range,
         containers::{self, ContainerRule},
         counters::NodeCounters,
+        encoders::VideoEncode,
         file::{Kept, Output},
         needed, output_path, timestamper, video as video_branch,
     },
@@ -31,8 +32,7 @@ use crate::{
     subtitles,
 };
 
-pub use audio::{Audio, AudioEncode, Sound, select};
-pub use video::{Gop, Rate, VideoEncode};
+pub use audio::{Audio, Sound, select};
 
 /// One film or sound file.
 #[derive(Debug, Clone)]
@@ -66,7 +66,6 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
     let rule = container_rule(settings.container())?;
     let sound = match &settings.audio {
         Some(audio) => {
-            refuse_audio(rule, audio.codec())?;
             let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
             if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
                 audio::fit_rate(encode, audio.sample_rate_hz, rule.container)?;
@@ -126,30 +125,8 @@ fn video_job(settings: &VideoSettings, rule: &ContainerRule, facts: &InputFacts)
     if settings.codec() == VideoCodec::Copy {
         return audio::unless_copyable(stream, rule.copied_video).map(|()| Video::Copy);
     }
-    if !rule.video.contains(&settings.codec()) {
-        return Err(not_muxed(rule, settings.codec().as_str_name()));
-    }
     unless_undecodable(stream, facts)?;
     VideoEncode::resolve(settings, stream).map(|encode| Video::Encode(Box::new(encode)))
-}
-
-fn refuse_audio(rule: &ContainerRule, codec: AudioCodec) -> Result<(), Failure> {
-    if codec == AudioCodec::Copy || rule.audio.contains(&codec) {
-        return Ok(());
-    }
-    Err(not_muxed(rule, codec.as_str_name()))
-}
-
-fn not_muxed(rule: &ContainerRule, codec: &str) -> Failure {
-    failure::data(
-        ErrorReason::Unsupported,
-        format!(
-            "GStreamer 1.22's {} writes no {codec} into {}",
-            rule.muxer.unwrap_or("encoder"),
-            rule.container.as_str_name()
-        ),
-        "choose another codec or container, such as MKV",
-    )
 }
 
 fn unless_held(rule: &ContainerRule, sound: &Sound, facts: &InputFacts) -> Result<(), Failure> {

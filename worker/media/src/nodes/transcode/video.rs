@@ -3,54 +3,18 @@
 use std::time::Duration;
 
 use mps_proto::{
-    v1::{CropArea, Deinterlace, EncoderSpeed, ErrorReason, HdrPolicy, MediaStream, PadFill, RateControl, VideoCodec, VideoSettings},
+    v1::{CropArea, Deinterlace, ErrorReason, HdrPolicy, MediaStream, PadFill, RateControl, VideoCodec, VideoSettings},
     worker::v1::Failure,
 };
 
 use crate::{
     failure,
-    pass::picture::{Colour, Hdr, Look},
+    pass::{
+        encoders::{Gop, Rate, VideoEncode},
+        picture::{Colour, Hdr, Look},
+    },
     rules::{Frame, Geometry, frame_rate, levels},
 };
-
-/// How a film is encoded, with nothing left open.
-#[derive(Debug, Clone)]
-pub struct VideoEncode {
-    pub codec: VideoCodec,
-    pub rate: Rate,
-    pub look: Look,
-    /// Constant frame rate; `None`: time stamps are kept.
-    pub frame_rate: Option<(i32, i32)>,
-    pub gop: Gop,
-    /// Whether scene cuts get key frames besides.
-    pub scene_cuts: bool,
-    /// B-frames between two others; `None`: as the encoder likes.
-    pub b_frames: Option<i32>,
-    pub bit_depth: i32,
-    pub profile: String,
-    /// Empty: the lowest that fits.
-    pub level: String,
-    pub speed: EncoderSpeed,
-    /// Whether it takes the fields of an interlaced film as they are.
-    pub fields: bool,
-}
-
-/// How bits are spent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
-    Crf(i32),
-    CappedCrf { crf: i32, max_bps: i64 },
-    Average { bps: i64, max_bps: Option<i64> },
-    Constant { bps: i64 },
-}
-
-/// Longest distance between key frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gop {
-    Frames(i32),
-    /// A key frame at each multiple of it, whatever the frame rate.
-    Time(Duration),
-}
 
 const USUAL_GOP: i32 = 250;
 

@@ -3,11 +3,8 @@
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
-use super::{bounds, crf, gop_frames, kbps};
-use crate::{
-    nodes::{Rate, VideoEncode},
-    pass::elements::broken,
-};
+use super::{Rate, VideoEncode, bounds, crf, gop_frames, kbps};
+use crate::pass::elements::broken;
 
 /// Hardware and other encoders: what they have of the common properties.
 pub fn set_up(encoder: &gst::Element, job: &VideoEncode) -> Result<(), Failure> {

@@ -14,13 +14,50 @@ use mps_proto::{
 };
 
 use super::{
-    clip::clock,
+    clip::{clock, running_ns},
     elements::{caps_filter, make, pad},
+    picture::Look,
 };
-use crate::{
-    capabilities, failure,
-    nodes::{Gop, Rate, VideoEncode},
-};
+use crate::{capabilities, failure};
+
+/// How a film is encoded, with nothing left open.
+#[derive(Debug, Clone)]
+pub struct VideoEncode {
+    pub codec: VideoCodec,
+    pub rate: Rate,
+    pub look: Look,
+    /// Constant frame rate; `None`: time stamps are kept.
+    pub frame_rate: Option<(i32, i32)>,
+    pub gop: Gop,
+    /// Whether scene cuts get key frames besides.
+    pub scene_cuts: bool,
+    /// B-frames between two others; `None`: as the encoder likes.
+    pub b_frames: Option<i32>,
+    pub bit_depth: i32,
+    pub profile: String,
+    /// Empty: the lowest that fits.
+    pub level: String,
+    pub speed: EncoderSpeed,
+    /// Whether it takes the fields of an interlaced film as they are.
+    pub fields: bool,
+}
+
+/// How bits are spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    Crf(i32),
+    CappedCrf { crf: i32, max_bps: i64 },
+    Average { bps: i64, max_bps: Option<i64> },
+    Constant { bps: i64 },
+}
+
+/// Longest distance between key frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gop {
+    Frames(i32),
+    /// A key frame at each multiple of it, whatever the frame rate.
+    Time(Duration),
+}
 
 /// No key frames but those that are asked for.
 const NEVER: i32 = 1 << 30;
@@ -93,12 +130,8 @@ fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
         let (Some(buffer), Some(encoder)) = (info.buffer(), weak.upgrade()) else {
             return gst::PadProbeReturn::Ok;
         };
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let time = segment
-            .as_ref()
-            .and_then(|event| event.segment().downcast_ref::<gst::ClockTime>())
-            .and_then(|segment| segment.to_running_time(buffer.pts()?));
-        let (Some(time), Ok(mut next)) = (time, next.lock()) else {
+        let time = running_ns(pad, buffer).and_then(|time| u64::try_from(time).ok());
+        let (Some(time), Ok(mut next)) = (time.map(gst::ClockTime::from_nseconds), next.lock()) else {
             return gst::PadProbeReturn::Ok;
         };
         // Time stamps are cut to nanoseconds: a picture that begins within half of itself is the one.

@@ -3,8 +3,7 @@
 use gst::prelude::*;
 use mps_proto::v1::{EncoderSpeed, VideoCodec};
 
-use super::{BUFFER_MS, bounds, crf, gop_frames, threads};
-use crate::nodes::{Gop, Rate, VideoEncode};
+use super::{BUFFER_MS, Gop, Rate, VideoEncode, bounds, crf, gop_frames, threads};
 
 /// Pictures that the encoders look ahead at.
 const LOOKAHEAD: i32 = 25;

@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 use super::{BUFFER_MS, bounds, crf, gop_frames, gop_frames_at_rate, kbps, preset, threads};
-use crate::nodes::{Rate, VideoEncode};
+use super::{Rate, VideoEncode};
 
 /// Every key frame can be sought to: by itself x265 lets pictures around it need earlier ones, and its element marks those I-frames as
 /// key frames.

@@ -1,0 +1,173 @@
+//! From settings to renditions: which are made, of which track, and how.
+
+use std::time::Duration;
+
+use mps_proto::{
+    v1::{AdaptiveStreamSettings, AudioRendition, MediaStream, SegmentFormat, VideoSettings},
+    worker::v1::{Failure, PlanNode},
+};
+
+use super::{AdaptiveStream, Improvements, Sound};
+use crate::{
+    nodes::{Context, Resolved, improve, transcode::select},
+    pass::{
+        audio::AudioEncode,
+        encoders::{Gop, VideoEncode},
+    },
+    probe::InputFacts,
+    rules::{self, Clip, Frame, frame_rate, stream_missing, unless_undecodable, unsupported},
+    segments::TrackPlan,
+    subtitles,
+};
+
+/// Frames per second of a film whose own rate varies.
+const USUAL_RATE: (i32, i32) = (30, 1);
+/// Segments of this length where the settings name none.
+const SEGMENT: Duration = Duration::from_secs(4);
+
+pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
+    let facts = context.facts;
+    let set = node.set.clone().ok_or_else(|| unsupported("the plan names no set"))?;
+    let film = rules::film(facts);
+    let clip = Clip::resolve(
+        node.start_offset.as_ref(),
+        node.end_offset.as_ref(),
+        rules::duration(facts),
+        frame_rate(film),
+    )?;
+    let span = settings.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
+    let (videos, pictures, left_out) = videos(node, settings, context, clip, span)?;
+    let sounds = sounds(&settings.audio, facts)?;
+    if videos.is_empty() && sounds.is_empty() {
+        return Err(stream_missing(
+            "the input has no sound",
+            "add a rendition with video, or take an input with sound",
+        ));
+    }
+    let resume = context.resumes.iter().find(|resume| resume.set_id == set.set_id).cloned();
+    let mut stream = AdaptiveStream {
+        is_ts: settings.segment_format() == SegmentFormat::Ts,
+        set,
+        span,
+        videos,
+        sounds,
+        texts: subtitles::tracks(&node.subtitles, context, clip)?,
+        clip,
+        resume: resume.unwrap_or_default(),
+        left_out,
+        pictures,
+        applied: Vec::new(),
+    };
+    let begin = stream.video_begin();
+    stream.videos.iter_mut().for_each(|video| video.look.begin_at(begin));
+    Ok(Box::new(stream))
+}
+
+/// Renditions that are made, from the largest, and how many are left out.
+fn videos(
+    node: &PlanNode,
+    settings: &AdaptiveStreamSettings,
+    context: &Context,
+    clip: Clip,
+    span: Duration,
+) -> Result<(Vec<VideoEncode>, Improvements, usize), Failure> {
+    if settings.renditions.is_empty() {
+        return Ok((Vec::new(), Vec::new(), 0));
+    }
+    let film = rules::film(context.facts).ok_or_else(|| {
+        stream_missing(
+            "the input has no picture",
+            "leave the renditions out: the stream is of sound only then",
+        )
+    })?;
+    unless_undecodable(film, context.facts)?;
+    let mut asked: Vec<&VideoSettings> = settings
+        .renditions
+        .iter()
+        .filter_map(|rendition| rendition.video.as_ref())
+        .collect();
+    asked.sort_by_key(|video| std::cmp::Reverse(area(video)));
+    let all = asked.len();
+    if !settings.allow_upscale() {
+        let smallest = asked.last().copied();
+        asked.retain(|video| !is_larger(video, film));
+        asked.extend(smallest.filter(|_| asked.is_empty()));
+    }
+    let left_out = all - asked.len();
+    let (mut made, mut pictures) = (Vec::with_capacity(asked.len()), Vec::new());
+    for video in asked {
+        let mut encode = VideoEncode::resolve(video, film)?;
+        encode.gop = Gop::Time(span);
+        encode.scene_cuts = false;
+        // A picture may stand longer than a segment lasts, and every segment must be there.
+        encode.frame_rate = encode.frame_rate.or_else(|| frame_rate(Some(film)).is_none().then_some(USUAL_RATE));
+        let picture = improve::dress(&mut encode.look, video, node, context, clip)?;
+        pictures.extend(picture.map(|picture| (picture, improve::scales(&encode.look, context.facts))));
+        made.push(encode);
+    }
+    Ok((made, pictures, left_out))
+}
+
+/// Pixels of a rendition, as far as its settings tell them; those of the input come first.
+fn area(video: &VideoSettings) -> i64 {
+    match (video.width_px, video.height_px) {
+        (Some(width), Some(height)) => i64::from(width) * i64::from(height),
+        (Some(width), None) => i64::from(width) * i64::from(width) * 9 / 16,
+        (None, Some(height)) => i64::from(height) * i64::from(height) * 16 / 9,
+        (None, None) => i64::MAX,
+    }
+}
+
+fn is_larger(video: &VideoSettings, film: &MediaStream) -> bool {
+    let frame = Frame::of(film);
+    let (long, short) = (frame.width.max(frame.height), frame.width.min(frame.height));
+    let sides = [video.width_px, video.height_px].map(|side| side.map_or(0.0, f64::from));
+    match sides {
+        [width, 0.0] => width > frame.width,
+        [0.0, height] => height > frame.height,
+        // A box holds the input whole when neither side of it is larger.
+        [width, height] => width.max(height) > long && width.min(height) > short,
+    }
+}
+
+fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Failure> {
+    let streams = rules::sounds(facts);
+    let mut made = Vec::new();
+    // An input without sound gives a stream without sound.
+    for rendition in asked.iter().filter(|_| !streams.is_empty()) {
+        let Some(settings) = &rendition.audio else { continue };
+        let selectors: Vec<_> = rendition.track.iter().cloned().collect();
+        let Some(track) = select(&selectors, facts)?.first().copied() else {
+            continue;
+        };
+        let Some(stream) = streams.get(track) else { continue };
+        unless_undecodable(stream, facts)?;
+        let language = if rendition.language.is_empty() {
+            &stream.language
+        } else {
+            &rendition.language
+        };
+        let name = [rendition.display_name.as_str(), language.as_str(), "Audio"];
+        made.push(Sound {
+            // Every segment must be there, also where the input is silent.
+            settings: AudioEncode {
+                filled: true,
+                ..AudioEncode::resolve(settings, stream)
+            },
+            asked: settings.enhancement,
+            track,
+            plan: TrackPlan {
+                language: language.clone(),
+                display_name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),
+                is_default: rendition.is_default,
+                ..TrackPlan::default()
+            },
+        });
+    }
+    if !made.iter().any(|sound| sound.plan.is_default)
+        && let Some(first) = made.first_mut()
+    {
+        first.plan.is_default = true;
+    }
+    Ok(made)
+}
