@@ -12,9 +12,12 @@ use mps_tests::{
 };
 use nix::sys::signal::Signal;
 
+/// Long enough that a second worker joins while the clip is encoded.
+const CLIP_SECONDS: u32 = 20;
+
 async fn running_task(stack: &Stack) -> String {
     let clip = stack.folder.path().join("slow.mp4");
-    media::slow_clip(&clip, 20);
+    media::slow_clip(&clip, CLIP_SECONDS);
     stack.upload(&clip, "in/slow.mp4").await;
     let name = submit(&stack.client().await, request("in/slow.mp4", vec![transcode("preset-h264-720p")])).await;
     stack.wait_state(&name, TaskState::Processing, Duration::from_secs(20)).await;
@@ -59,7 +62,7 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}");
     assert_eq!(
         media::decode_fully(&stack.fetch_output(&task.node_statuses[0].outputs[0]).await),
-        240
+        u64::from(CLIP_SECONDS) * 30
     );
 }
 
