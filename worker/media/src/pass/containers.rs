@@ -1,7 +1,7 @@
 //! Muxers, container by container, and which streams they take as they are: tried one by one with GStreamer 1.22. Which codecs are encoded
 //! for a container is the planner's table.
 
-use mps_proto::v1::Container;
+use mps_proto::v1::{Container, SegmentFormat};
 
 /// A container, its muxer, and what that takes.
 #[derive(Debug)]
@@ -154,6 +154,33 @@ const RULES: &[ContainerRule] = &[
     ),
     sound_file(Container::Wav, Some("mux.wav"), Some("wavenc"), "sink", &["pcm_s16le", "pcm_s24le"]),
 ];
+
+/// Segments of HLS, which the worker writes itself; Apple's players take H.265 and AV1 in fragmented MP4 alone.
+const HLS_TS: ContainerRule = ContainerRule {
+    container: Container::Hls,
+    capability: None,
+    muxer: None,
+    video_pad: "",
+    audio_pad: "",
+    copied_video: &["h264"],
+    copied_audio: &["aac", "mp3", "ac3", "eac3"],
+    many_tracks: true,
+    byte_stream: false,
+    index_first: false,
+};
+
+const HLS_FMP4: ContainerRule = ContainerRule {
+    copied_video: &["h264", "hevc", "av1"],
+    ..HLS_TS
+};
+
+/// The rule of HLS segments.
+pub fn hls(format: SegmentFormat) -> &'static ContainerRule {
+    match format {
+        SegmentFormat::Fmp4 => &HLS_FMP4,
+        _ => &HLS_TS,
+    }
+}
 
 /// The rule of a container; `None` for those that other nodes write.
 pub fn rule(container: Container) -> Option<&'static ContainerRule> {

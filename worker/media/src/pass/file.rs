@@ -89,20 +89,8 @@ impl Output {
         timestamper: Option<&str>,
         counters: &Arc<Counters>,
     ) -> Result<(), Failure> {
-        let node = self.node;
-        let (branch_pad, guard) = branch(pipeline, tee, &format!("n{node}-{kind}-guard"))?;
-        clip_packets(tee, &branch_pad, window);
-        let is_video = kind == "video";
-        counters::count(&pad(&guard, "src")?, counters, move |counters| {
-            let node = counters.nodes.get(node)?;
-            Some(if is_video { &node.video } else { &node.audio })
-        });
-        let Some(timestamper) = timestamper else {
-            return self.take_tagged(pipeline, &guard, kind, false);
-        };
-        let timestamper = make(pipeline, timestamper, &format!("n{node}-{kind}-stamp"))?;
-        link(&[&guard, &timestamper])?;
-        self.take_tagged(pipeline, &timestamper, kind, false)
+        let packets = copied(pipeline, tee, self.node, kind, window, timestamper, counters)?;
+        self.take_tagged(pipeline, &packets, kind, false)
     }
 
     fn link_entry(&self, queue: &gst::Element, kind: &str) -> Result<(), Failure> {
@@ -122,6 +110,31 @@ impl Output {
             )
         })
     }
+}
+
+/// The branch of the input's packets as they are; gives its last element. `kind` and `timestamper` as `Output::copy` has them.
+pub fn copied(
+    pipeline: &gst::Pipeline,
+    tee: &gst::Element,
+    node: usize,
+    kind: &str,
+    window: &Window,
+    timestamper: Option<&str>,
+    counters: &Arc<Counters>,
+) -> Result<gst::Element, Failure> {
+    let (branch_pad, guard) = branch(pipeline, tee, &format!("n{node}-{kind}-guard"))?;
+    clip_packets(tee, &branch_pad, window);
+    let is_video = kind == "video";
+    counters::count(&pad(&guard, "src")?, counters, move |counters| {
+        let node = counters.nodes.get(node)?;
+        Some(if is_video { &node.video } else { &node.audio })
+    });
+    let Some(timestamper) = timestamper else {
+        return Ok(guard);
+    };
+    let timestamper = make(pipeline, timestamper, &format!("n{node}-{kind}-stamp"))?;
+    link(&[&guard, &timestamper])?;
+    Ok(timestamper)
 }
 
 fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {

@@ -108,9 +108,12 @@ impl TrackConfig {
                     boxes.u8(u8::from(colours.1) << 7);
                 });
             }
+            let aspect = structure
+                .get::<gst::Fraction>("pixel-aspect-ratio")
+                .map_or((1, 1), |aspect| (aspect.numer(), aspect.denom()));
             boxes.put(b"pasp", |boxes| {
-                boxes.u32(1);
-                boxes.u32(1);
+                boxes.u32(aspect.0.max(1).unsigned_abs());
+                boxes.u32(aspect.1.max(1).unsigned_abs());
             });
         });
         boxes.0

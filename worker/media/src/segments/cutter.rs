@@ -1,4 +1,5 @@
-//! Where segments begin: at the first key frame of each span of film, and of sound at the packet nearest to it. Pure.
+//! Where segments begin. What is encoded has a key frame in each span and is cut at the first of it, sound at the packet nearest to it, and
+//! a segment's number is that of its span. What is copied is cut at key frames of its own and numbered in order. Pure.
 
 use std::time::Duration;
 
@@ -18,8 +19,41 @@ pub fn span_of(time_ns: i128, span: Duration) -> i64 {
 pub struct Cut {
     pub index: i64,
     pub packets: Vec<Packet>,
+    /// When its key frame is shown.
+    pub start: i64,
     /// Where the next segment begins, or the last packet ends.
     pub end: i64,
+    /// When the next segment's first packet is decoded.
+    pub decode_end: i64,
+}
+
+impl Cut {
+    fn new(index: i64, packets: Vec<Packet>, end: i64, decode_end: i64) -> Self {
+        Self {
+            index,
+            start: packets.first().map_or(end, |first| first.pts),
+            packets,
+            end,
+            decode_end,
+        }
+    }
+
+    /// The segment behind it, which has nothing of this track.
+    pub fn without_packets(&self, length: i64) -> Self {
+        Self {
+            start: self.end,
+            ..Self::new(self.index + 1, Vec::new(), self.end + length, self.decode_end + length)
+        }
+    }
+}
+
+/// How segments are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cuts {
+    /// One for each span.
+    AtSpans,
+    /// At the last key frame before a segment would last longer than a span, or at the first one behind that.
+    AtOwnKeys,
 }
 
 /// A span without the key frame that was asked for.
@@ -33,24 +67,62 @@ pub struct Cutter {
     span: Duration,
     timescale: i64,
     is_video: bool,
-    /// Number of the segment that is being filled: that of its span.
+    cuts: Cuts,
+    /// Number of the segment that is being filled.
     current: Option<i64>,
     packets: Vec<Packet>,
+    /// Where among its packets the next one may begin.
+    last_key: Option<usize>,
 }
 
 impl Cutter {
-    pub fn new(span: Duration, timescale: u32, is_video: bool) -> Self {
+    pub fn new(span: Duration, timescale: u32, is_video: bool, cuts: Cuts) -> Self {
         Self {
             span,
             timescale: i64::from(timescale.max(1)),
             is_video,
+            cuts,
             current: None,
             packets: Vec::new(),
+            last_key: None,
         }
     }
 
     /// Takes the next packet in decoding order; gives the segment that it ended.
     pub fn push(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
+        match self.cuts {
+            Cuts::AtSpans => self.push_at_spans(packet),
+            Cuts::AtOwnKeys => Ok(self.push_at_keys(packet)),
+        }
+    }
+
+    fn push_at_keys(&mut self, packet: Packet) -> Option<Cut> {
+        let index = *self.current.get_or_insert(0);
+        let Some(start) = self.packets.first().map(|first| first.pts) else {
+            // Nothing can be decoded before the first key frame, and what is shown before it needs others.
+            self.packets.extend(packet.key.then_some(packet));
+            return None;
+        };
+        if index == 0 && packet.pts < start {
+            return None;
+        }
+        let lasts_ns = i128::from(packet.pts - start) * 1_000_000_000 / i128::from(self.timescale);
+        let is_over = lasts_ns > i128::try_from(self.span.as_nanos()).unwrap_or(i128::MAX) + NEAR_NS;
+        let newest_key = packet.key.then_some(self.packets.len());
+        self.packets.push(packet);
+        if !is_over {
+            self.last_key = newest_key.or(self.last_key);
+            return None;
+        }
+        let at = self.last_key.or(newest_key)?;
+        self.last_key = newest_key.filter(|newest| *newest > at).map(|newest| newest - at);
+        let rest = self.packets.split_off(at);
+        let (end, decode_end) = rest.first().map(|next| (next.pts, next.dts))?;
+        self.current = Some(index + 1);
+        Some(Cut::new(index, std::mem::replace(&mut self.packets, rest), end, decode_end))
+    }
+
+    fn push_at_spans(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
         // Who asks for key frames looks at the middle of each frame, in other units: a frame whose middle lies on the boundary may be on
         // either side of it. So the key frame decides, and only where none comes within a frame one is missing.
         let waits_for_key = self.is_video && !packet.key;
@@ -69,11 +141,7 @@ impl Cutter {
         if waits_for_key {
             return Err(NoKeyFrame(time_ns as f64 / 1e9));
         }
-        let cut = Cut {
-            index,
-            packets: std::mem::take(&mut self.packets),
-            end: packet.pts,
-        };
+        let cut = Cut::new(index, std::mem::take(&mut self.packets), packet.pts, packet.dts);
         self.current = Some(span);
         self.packets.push(packet);
         Ok(Some(cut))
@@ -84,7 +152,8 @@ impl Cutter {
         let index = self.current.take()?;
         let packets = std::mem::take(&mut self.packets);
         let end = packets.iter().map(|packet| packet.pts + packet.duration).max()?;
-        Some(Cut { index, packets, end })
+        let decode_end = packets.last().map(|last| last.dts + last.duration)?;
+        Some(Cut::new(index, packets, end, decode_end))
     }
 }
 
@@ -104,7 +173,7 @@ mod tests {
 
     #[test]
     fn segments_begin_at_the_first_key_frame_of_each_span() {
-        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true);
+        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true, Cuts::AtSpans);
         let mut cuts = Vec::new();
         for frame in 0..150 {
             let first = frame == 0 || frame == 60 || frame == 120;
@@ -117,14 +186,14 @@ mod tests {
 
     #[test]
     fn a_key_frame_that_is_missing_is_an_error() {
-        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true);
+        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true, Cuts::AtSpans);
         cutter.push(packet(0, true)).unwrap();
         assert!(cutter.push(packet(32_032, false)).is_err());
     }
 
     #[test]
     fn a_key_frame_may_come_one_frame_after_the_middle_says() {
-        let mut cutter = Cutter::new(Duration::from_secs(16), 30_000, true);
+        let mut cutter = Cutter::new(Duration::from_secs(16), 30_000, true, Cuts::AtSpans);
         let cuts: Vec<_> = (0..490)
             .filter_map(|frame| cutter.push(packet(frame * 1001, frame % 480 == 0)).unwrap())
             .collect();
@@ -136,7 +205,7 @@ mod tests {
 
     #[test]
     fn sound_is_cut_at_the_nearest_packet() {
-        let mut cutter = Cutter::new(Duration::from_secs(2), 48_000, false);
+        let mut cutter = Cutter::new(Duration::from_secs(2), 48_000, false, Cuts::AtSpans);
         let sound = |number: i64| Packet {
             duration: 1024,
             ..packet(number * 1024, true)
@@ -144,5 +213,27 @@ mod tests {
         let cuts: Vec<_> = (0..400).filter_map(|number| cutter.push(sound(number)).unwrap()).collect();
         let ends: Vec<_> = cuts.iter().map(|cut| cut.end / 1024).collect();
         assert_eq!(ends, [94, 187, 281, 375]);
+    }
+
+    #[test]
+    fn copies_are_cut_at_keys_of_their_own_and_numbered_in_order() {
+        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true, Cuts::AtOwnKeys);
+        let keys = [0, 25, 50, 200, 230];
+        let mut cuts: Vec<_> = (0..240)
+            .filter_map(|frame| cutter.push(packet(frame * 1001, keys.contains(&frame))).unwrap())
+            .collect();
+        cuts.extend(cutter.finish());
+        let seen: Vec<_> = cuts.iter().map(|cut| (cut.index, cut.packets.len(), cut.end / 1001)).collect();
+        assert_eq!(seen, [(0, 50, 50), (1, 150, 200), (2, 40, 240)]);
+    }
+
+    #[test]
+    fn copies_begin_with_a_key_and_without_what_is_shown_before_it() {
+        let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true, Cuts::AtOwnKeys);
+        for (frame, key) in [(0, false), (3, true), (1, false), (2, false), (4, false)] {
+            cutter.push(packet(frame * 1001, key)).unwrap();
+        }
+        let left: Vec<_> = cutter.finish().unwrap().packets.iter().map(|packet| packet.pts / 1001).collect();
+        assert_eq!(left, [3, 4]);
     }
 }

@@ -1,6 +1,7 @@
 //! Fragmented MP4 as CMAF has it: an initialisation segment and media segments of one fragment each, written from packets.
-//! Decoding times follow from the order of showing times inside a segment: the first one is the time of its key frame, so that every
-//! segment begins where it is shown, sound needs no shift, and an encoder that starts anew gives the same times.
+//! Decoding times of what was encoded follow from the order of showing times inside a segment: the first one is the time of its key frame,
+//! so that every segment begins where it is shown, sound needs no shift, and an encoder that starts anew gives the same times. Copied film
+//! keeps its decoding times, since pictures that belong before a key frame may come behind it.
 
 use super::{Packet, boxes::Boxes, config::TrackConfig};
 
@@ -17,8 +18,10 @@ pub struct Segment {
 pub struct Part<'a> {
     pub config: &'a TrackConfig,
     pub packets: &'a [Packet],
-    /// In the track's time scale.
+    /// In the track's time scale; of copied film in decoding time.
     pub end: i64,
+    /// Of copied film: what is taken from its decoding times, so that none is negative.
+    pub first_dts: Option<i64>,
 }
 
 /// ftyp and moov of the tracks, numbered from 1.
@@ -188,7 +191,8 @@ const OTHER_SAMPLE: u32 = 0x0101_0000;
 /// Gives the place of the data's offset, which is known later.
 fn traf(boxes: &mut Boxes, number: u32, part: &Part) -> usize {
     let mut place = 0;
-    let times = decoding_times(part.packets);
+    let times = decoding_times(part);
+    let end = part.end - part.first_dts.unwrap_or(0);
     boxes.put(b"traf", |boxes| {
         boxes.full(b"tfhd", 0, 0x02_0000, |boxes| boxes.u32(number));
         let base = times.first().copied().unwrap_or(0);
@@ -198,7 +202,7 @@ fn traf(boxes: &mut Boxes, number: u32, part: &Part) -> usize {
             boxes.u32(part.packets.len() as u32);
             place = boxes.0.len();
             boxes.u32(0);
-            let ends = times.iter().skip(1).copied().chain([part.end]);
+            let ends = times.iter().skip(1).copied().chain([end]);
             for ((packet, time), end) in part.packets.iter().zip(&times).zip(ends) {
                 boxes.u32((end - time).max(0) as u32);
                 boxes.u32(packet.data.len() as u32);
@@ -212,9 +216,12 @@ fn traf(boxes: &mut Boxes, number: u32, part: &Part) -> usize {
     place
 }
 
-/// When each packet is decoded: the times at which pictures are shown, in order.
-fn decoding_times(packets: &[Packet]) -> Vec<i64> {
-    let mut times: Vec<i64> = packets.iter().map(|packet| packet.pts).collect();
+/// When each packet is decoded.
+fn decoding_times(part: &Part) -> Vec<i64> {
+    if let Some(first) = part.first_dts {
+        return part.packets.iter().map(|packet| packet.dts - first).collect();
+    }
+    let mut times: Vec<i64> = part.packets.iter().map(|packet| packet.pts).collect();
     times.sort_unstable();
     times
 }

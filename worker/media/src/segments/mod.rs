@@ -7,6 +7,7 @@ mod codecs;
 mod config;
 mod cutter;
 mod fmp4;
+mod streams;
 mod track;
 mod ts;
 
@@ -21,4 +22,5 @@ pub struct Packet {
     pub data: Vec<u8>,
 }
 
+pub use streams::Feed;
 pub use track::{SetWriter, TrackPlan};

@@ -1,4 +1,4 @@
-//! From an encoder's packets to reported members: one track is cut, written and told of as it grows; the set's tracks are told together.
+//! From packets to reported members: each track is cut, written and told of as it grows; the set's tracks are told together.
 
 use std::{
     path::PathBuf,
@@ -14,17 +14,14 @@ use mps_proto::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Packet,
-    codecs::{Codec, without_delimiters},
-    config::TrackConfig,
-    cutter::{Cut, Cutter},
     fmp4::{self, Part},
+    streams::{Feed, Segment, Streams},
     ts,
 };
 use crate::{
     failure,
     job::Members,
-    pass::{clip::running_ns_at, counters::Counters},
+    pass::counters::Counters,
     subtitles::{self, Cue},
 };
 
@@ -34,8 +31,6 @@ pub struct TrackPlan {
     pub language: String,
     pub display_name: String,
     pub is_default: bool,
-    /// Where its first packet stands, from the beginning of the output.
-    pub begin: Duration,
     /// Segments that are committed already, and the checksum of the initialisation segment that they belong to.
     pub committed: i32,
     pub init_sha256: String,
@@ -89,8 +84,8 @@ struct Piece {
 struct Track {
     number: usize,
     plan: TrackPlan,
-    config: Option<TrackConfig>,
-    cutter: Option<Cutter>,
+    streams: Streams,
+    is_told: bool,
 }
 
 impl SetWriter {
@@ -107,36 +102,53 @@ impl SetWriter {
         }
     }
 
-    /// Takes the packets that come to a pad as the next track.
-    pub fn take(self: &Arc<Self>, entry: &gst::Pad, plan: TrackPlan) {
+    /// Takes the packets that come to pads as the next track; the first one says where its segments begin.
+    pub fn take(self: &Arc<Self>, feeds: Vec<Feed>, plan: TrackPlan) {
         let number = self.state.lock().map_or(0, |mut state| {
             state.tracks.push(None);
             state.open += 1;
             state.tracks.len() - 1
         });
-        let track = Mutex::new(Track {
+        let entries: Vec<gst::Pad> = feeds.iter().map(|feed| feed.entry.clone()).collect();
+        let track = Arc::new(Mutex::new(Track {
             number,
+            streams: Streams::new(&feeds, self.span, &plan.language),
             plan,
-            config: None,
-            cutter: None,
-        });
-        let set = self.clone();
-        entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-            let Ok(mut track) = track.lock() else {
-                return gst::PadProbeReturn::Ok;
-            };
-            set.counters.tick();
-            if let Some(buffer) = info.buffer() {
-                if let Err(failure) = set.packet(&mut track, pad, buffer) {
+            is_told: false,
+        }));
+        for (stream, entry) in entries.into_iter().enumerate() {
+            let (set, track) = (self.clone(), track.clone());
+            entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+                set.counters.tick();
+                if let Err(failure) = set.comes(&track, stream, pad, info) {
                     set.fail(failure);
                 }
-            } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos)
-                && let Err(failure) = set.end(&mut track)
-            {
-                set.fail(failure);
-            }
-            gst::PadProbeReturn::Ok
-        });
+                gst::PadProbeReturn::Ok
+            });
+        }
+    }
+
+    /// Something comes to a pad.
+    fn comes(&self, track: &Mutex<Track>, stream: usize, pad: &gst::Pad, info: &gst::PadProbeInfo) -> Result<(), Failure> {
+        let mut track = track.lock().map_err(|_| broken("a writer of segments panicked"))?;
+        if let Some(buffer) = info.buffer() {
+            track.streams.push(stream, pad, buffer).map_err(|what| broken(&what))?;
+        } else if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            track.streams.end(stream);
+        } else {
+            return Ok(());
+        }
+        if !track.is_told && track.streams.are_known() {
+            self.begin(&track)?;
+            track.is_told = true;
+        }
+        while let Some(segment) = track.streams.next_segment() {
+            self.write(&track, &segment)?;
+        }
+        if track.streams.have_ended() {
+            self.ended();
+        }
+        Ok(())
     }
 
     /// Adds a track of subtitles behind those that were taken.
@@ -161,23 +173,23 @@ impl SetWriter {
     }
 
     /// The part of each track of subtitles that is seen during a segment of the first track.
-    fn write_texts(&self, cut: &Cut, timescale: u32) -> Result<(), Failure> {
+    fn write_texts(&self, segment: &Segment, timescale: u32) -> Result<(), Failure> {
         let texts = self.state.lock().map(|state| state.texts.clone()).unwrap_or_default();
-        let start = cut.packets.iter().map(|packet| packet.pts).min().unwrap_or(0).max(0);
+        let (start, end) = (segment.start.max(0), segment.end);
         let time = |ticks: i64| Duration::from_secs_f64(ticks.max(0) as f64 / f64::from(timescale.max(1)));
-        for text in texts.iter().filter(|text| cut.index >= i64::from(text.committed)) {
-            let seen = |cue: &&Cue| cue.end > time(start) && cue.start < time(cut.end);
+        for text in texts.iter().filter(|text| segment.index >= i64::from(text.committed)) {
+            let seen = |cue: &&Cue| cue.end > time(start) && cue.start < time(end);
             let cues: Vec<Cue> = text.cues.iter().filter(seen).cloned().collect();
             let bytes = subtitles::as_webvtt(&cues, if self.is_ts { ts::START_90K } else { 0 }).into_bytes();
             self.tell(Piece {
                 number: text.number,
-                index: i32::try_from(cut.index).unwrap_or(i32::MAX),
+                index: i32::try_from(segment.index).unwrap_or(i32::MAX),
                 suffix: "vtt",
                 sha256: sha256_of(&bytes),
                 bytes,
                 picture: (0, 0),
                 start,
-                length: cut.end - start,
+                length: end - start,
                 timescale,
             })?;
         }
@@ -200,50 +212,21 @@ impl SetWriter {
         }
     }
 
-    fn packet(&self, track: &mut Track, pad: &gst::Pad, buffer: &gst::BufferRef) -> Result<(), Failure> {
-        let map = buffer.map_readable().map_err(|_| broken("a packet cannot be read"))?;
-        if track.config.is_none() {
-            let caps = pad.current_caps().ok_or_else(|| broken("packets without caps"))?;
-            let config = TrackConfig::read(&caps, map.as_slice(), &track.plan.language).map_err(|what| broken(&what))?;
-            self.begin(track, &config)?;
-            track.cutter = Some(Cutter::new(self.span, config.timescale, config.is_video));
-            track.config = Some(config);
-        }
-        let (Some(config), Some(cutter)) = (&track.config, &mut track.cutter) else {
-            return Ok(());
-        };
-        let begin = i128::try_from(track.plan.begin.as_nanos()).unwrap_or(0);
-        let time = |stamp: Option<gst::ClockTime>| running_ns_at(pad, stamp?).map(i128::from);
-        let Some(pts) = time(buffer.pts()) else { return Ok(()) };
-        let dts = time(buffer.dts()).unwrap_or(pts);
-        let ticks = |ns: i128| ticks(ns, config.timescale);
-        let length = buffer.duration().map_or(0, |length| i128::from(length.nseconds()));
-        let packet = Packet {
-            pts: ticks(pts + begin),
-            dts: ticks(dts + begin),
-            duration: ticks(pts + begin + length) - ticks(pts + begin),
-            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-            data: match &config.codec {
-                Codec::Av1 { .. } => without_delimiters(map.as_slice()).ok_or_else(|| broken("an AV1 packet is damaged"))?,
-                _ => map.as_slice().to_vec(),
-            },
-        };
-        let cut = cutter.push(packet).map_err(|missing| broken(&missing.to_string()))?;
-        cut.map_or(Ok(()), |cut| self.write(track, &cut))
-    }
-
     /// The track is known: its initialisation segment is written, and the set's tracks are told once all are known.
-    fn begin(&self, track: &Track, config: &TrackConfig) -> Result<(), Failure> {
+    fn begin(&self, track: &Track) -> Result<(), Failure> {
+        let configs = track.streams.configs();
+        let Some(config) = configs.first() else { return Ok(()) };
+        let sound = configs.last().filter(|last| !last.is_video);
         let told = SetTrack {
             number: i32::try_from(track.number).unwrap_or(i32::MAX),
             kind: if config.is_video { "video" } else { "audio" }.to_owned(),
-            codecs: config.codecs.clone(),
+            codecs: configs.iter().map(|config| config.codecs.as_str()).collect::<Vec<_>>().join(","),
             width_px: config.width,
             height_px: config.height,
             frame_rate_num: config.frame_rate.0,
             frame_rate_den: config.frame_rate.1,
-            sample_rate_hz: config.sample_rate,
-            channels: config.channels,
+            sample_rate_hz: sound.map_or(0, |sound| sound.sample_rate),
+            channels: sound.map_or(0, |sound| sound.channels),
             language: track.plan.language.clone(),
             display_name: track.plan.display_name.clone(),
             is_default: track.plan.is_default,
@@ -269,7 +252,7 @@ impl SetWriter {
         if self.is_ts {
             return Ok(());
         }
-        let bytes = fmp4::init(&[config]);
+        let bytes = fmp4::init(&configs);
         let sha256 = sha256_of(&bytes);
         if track.plan.committed > 0 && !track.plan.init_sha256.is_empty() {
             return if track.plan.init_sha256 == sha256 {
@@ -293,35 +276,31 @@ impl SetWriter {
         })
     }
 
-    fn write(&self, track: &Track, cut: &Cut) -> Result<(), Failure> {
-        let Some(config) = &track.config else { return Ok(()) };
+    fn write(&self, track: &Track, segment: &Segment) -> Result<(), Failure> {
+        let configs = track.streams.configs();
+        let Some(config) = configs.first() else { return Ok(()) };
         if track.number == 0 {
-            self.write_texts(cut, config.timescale)?;
+            self.write_texts(segment, config.timescale)?;
         }
-        if cut.index < i64::from(track.plan.committed) {
+        if segment.index < i64::from(track.plan.committed) {
             return Ok(());
         }
-        let part = Part {
-            config,
-            packets: &cut.packets,
-            end: cut.end,
-        };
+        let parts: Vec<Part> = configs.iter().zip(&segment.parts).map(|(config, part)| part.of(config)).collect();
         let (bytes, picture) = if self.is_ts {
-            (ts::segment(cut.index, &[part]), (0, 0))
+            (ts::segment(segment.index, &parts), (0, 0))
         } else {
-            let segment = fmp4::segment(u32::try_from(cut.index + 1).unwrap_or(u32::MAX), &[part]);
-            (segment.bytes, if config.is_video { segment.first_picture } else { (0, 0) })
+            let written = fmp4::segment(u32::try_from(segment.index + 1).unwrap_or(u32::MAX), &parts);
+            (written.bytes, if config.is_video { written.first_picture } else { (0, 0) })
         };
-        let start = cut.packets.iter().map(|packet| packet.pts).min().unwrap_or(0);
         self.tell(Piece {
             number: track.number,
-            index: i32::try_from(cut.index).unwrap_or(i32::MAX),
+            index: i32::try_from(segment.index).unwrap_or(i32::MAX),
             suffix: self.suffix(),
             sha256: sha256_of(&bytes),
             bytes,
             picture,
-            start,
-            length: cut.end - start,
+            start: segment.start,
+            length: segment.end - segment.start,
             timescale: config.timescale,
         })
     }
@@ -373,9 +352,8 @@ impl SetWriter {
         Ok(())
     }
 
-    fn end(&self, track: &mut Track) -> Result<(), Failure> {
-        let cut = track.cutter.as_mut().and_then(Cutter::finish);
-        let written = cut.map_or(Ok(()), |cut| self.write(track, &cut));
+    /// A track has ended.
+    fn ended(&self) {
         let is_last = self.state.lock().is_ok_and(|mut state| {
             state.open = state.open.saturating_sub(1);
             state.open == 0
@@ -383,17 +361,11 @@ impl SetWriter {
         if is_last && let Some(node) = self.counters.nodes.get(self.node) {
             node.done.store(true, Relaxed);
         }
-        written
     }
 }
 
 fn sha256_of(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
-}
-
-fn ticks(ns: i128, timescale: u32) -> i64 {
-    let scaled = ns * i128::from(timescale) * 2 + 1_000_000_000;
-    i64::try_from(scaled.div_euclid(2_000_000_000)).unwrap_or(0)
 }
 
 fn broken(message: &str) -> Failure {

@@ -38,9 +38,10 @@ pub fn segment(index: i64, parts: &[Part]) -> Vec<u8> {
     let mut writer = Writer {
         bytes: Vec::new(),
         counters: vec![0; parts.len()],
+        clock: parts.iter().position(|part| !part.packets.is_empty()).unwrap_or(0),
     };
     writer.table(PAT_PID, index, &section(0, 1, &pat()));
-    writer.table(PMT_PID, index, &section(2, 1, &pmt(parts)));
+    writer.table(PMT_PID, index, &section(2, 1, &pmt(parts, writer.clock)));
     for unit in units {
         writer.unit(&unit, parts);
     }
@@ -145,8 +146,8 @@ fn pid(stream: usize) -> u16 {
     FIRST_PID + u16::try_from(stream).unwrap_or(0)
 }
 
-fn pmt(parts: &[Part]) -> Vec<u8> {
-    let mut body = (0xe000 | pid(0)).to_be_bytes().to_vec();
+fn pmt(parts: &[Part], clock: usize) -> Vec<u8> {
+    let mut body = (0xe000 | pid(clock)).to_be_bytes().to_vec();
     body.extend_from_slice(&[0xf0, 0]);
     for (stream, part) in parts.iter().enumerate() {
         let (kind, mut descriptors): (u8, Vec<u8>) = match part.config.codec {
@@ -194,6 +195,8 @@ fn crc(bytes: &[u8]) -> u32 {
 struct Writer {
     bytes: Vec<u8>,
     counters: Vec<u8>,
+    /// The stream that carries the clock references.
+    clock: usize,
 }
 
 impl Writer {
@@ -213,7 +216,7 @@ impl Writer {
 
     fn unit(&mut self, unit: &Unit, parts: &[Part]) {
         let is_video = parts.get(unit.stream).is_some_and(|part| part.config.is_video);
-        let carries_clock = unit.stream == 0;
+        let carries_clock = unit.stream == self.clock;
         let private = parts
             .get(unit.stream)
             .is_some_and(|part| matches!(part.config.codec, Codec::Ac3 | Codec::Eac3));
@@ -336,6 +339,7 @@ mod tests {
             let mut writer = Writer {
                 bytes: Vec::new(),
                 counters: vec![0],
+                clock: 0,
             };
             let unit = Unit {
                 stream: 0,

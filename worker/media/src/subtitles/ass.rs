@@ -1,6 +1,9 @@
 //! ASS drawn into the picture by libass, with the fonts of the worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
@@ -80,6 +83,30 @@ fn clock(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds).ok()
 }
 
+/// Holds pictures until the script's header was read: the element passes on undrawn what comes before it.
+fn hold_until_told(pictures: &gst::Pad, text: &gst::Pad) -> Result<(), Failure> {
+    let kind = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+    let block = pictures
+        .add_probe(kind, |_, _| gst::PadProbeReturn::Ok)
+        .ok_or_else(|| broken("pictures cannot be held"))?;
+    let block = Mutex::new(Some(block));
+    let pictures = pictures.downgrade();
+    text.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        // The header comes with the caps; what comes after the caps tells that they were read.
+        let before = [gst::EventType::StreamStart, gst::EventType::Caps];
+        if info.event().is_some_and(|event| before.contains(&event.type_())) {
+            return gst::PadProbeReturn::Ok;
+        }
+        let block = block.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(pictures), Some(block)) = (pictures.upgrade(), block) {
+            pictures.remove_probe(block);
+        }
+        gst::PadProbeReturn::Remove
+    })
+    .ok_or_else(|| broken("the script cannot be watched"))?;
+    Ok(())
+}
+
 impl Step for Script {
     fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let render = make(pipeline, "assrender", &format!("{prefix}-ass"))?;
@@ -93,9 +120,9 @@ impl Step for Script {
         queue.set_property("max-size-buffers", 0u32);
         queue.set_property("max-size-time", 0u64);
         source.link(&queue).map_err(|error| broken(&error.to_string()))?;
-        pad(&queue, "src")?
-            .link(&pad(&render, "text_sink")?)
-            .map_err(|error| broken(&error.to_string()))?;
+        let text = pad(&render, "text_sink")?;
+        pad(&queue, "src")?.link(&text).map_err(|error| broken(&error.to_string()))?;
+        hold_until_told(&pad(&render, "video_sink")?, &text)?;
         Ok(vec![render])
     }
 

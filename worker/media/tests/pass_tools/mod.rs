@@ -83,10 +83,9 @@ pub fn number(text: &str) -> f64 {
 }
 
 pub fn frames(file: &Path) -> u64 {
-    number(&ffprobe(
-        file,
-        "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames",
-    )) as u64
+    let counted = ffprobe(file, "-select_streams v:0 -count_frames -show_entries stream=nb_read_frames");
+    // In transport streams ffprobe says it for the programme too.
+    number(counted.lines().next().unwrap_or_default()) as u64
 }
 
 pub fn seconds(file: &Path) -> f64 {

@@ -1,7 +1,10 @@
-//! Adaptive streams: renditions of one film and of its sound, cut at the same times, told of segment by segment.
+//! Streams: renditions of one film and of its sound, cut at the same times, told of segment by segment. Adaptive streams, and transcodes
+//! whose container is HLS.
 
+mod copies;
 mod renditions;
 mod resume;
+mod single;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,24 +14,31 @@ use mps_proto::{
     worker::v1::{Failure, PlanSet, SetResume},
 };
 
-use super::{Branch, Checking, Job, Made, Needs, Preparing, improve};
+use super::{
+    Branch, Checking, Job, Made, Needs, Preparing, improve,
+    transcode::{Audio, Video},
+};
 use crate::{
     enhance::PictureEnhancement,
     failure,
     pass::{
         Graph, Range,
-        audio::AudioEncode,
         counters::{self, NodeCounters},
         elements::{branch, link, make, mux_queue, pad, raw_queue},
-        encoders::{self, VideoEncode},
-        needed, video,
+        encoders, needed, video,
     },
-    rules::{Clip, unsupported},
-    segments::{SetWriter, TrackPlan},
+    rules::Clip,
+    segments::{Feed, SetWriter, TrackPlan},
     subtitles,
 };
 
 pub(super) use renditions::resolve;
+pub(super) use single::SingleStream;
+
+/// Frames per second of a film whose own rate varies.
+const USUAL_RATE: (i32, i32) = (30, 1);
+/// Segments of this length where the settings name none.
+const SEGMENT: Duration = Duration::from_secs(4);
 
 /// Improvements of renditions, with what they saw once the pass is over, and whether the rendition is scaled.
 type Improvements = Vec<(PictureEnhancement, bool)>;
@@ -40,8 +50,12 @@ pub struct AdaptiveStream {
     is_ts: bool,
     span: Duration,
     /// From the largest to the smallest.
-    videos: Vec<VideoEncode>,
+    videos: Vec<Video>,
     sounds: Vec<Sound>,
+    /// Whether its parts are named by the rendition that they belong to.
+    is_ladder: bool,
+    /// Whether segments of the film hold the sound too.
+    muxed: bool,
     texts: Vec<subtitles::Track>,
     clip: Clip,
     resume: SetResume,
@@ -54,9 +68,10 @@ pub struct AdaptiveStream {
 
 #[derive(Debug, Clone)]
 struct Sound {
-    settings: AudioEncode,
+    how: Audio,
     asked: Option<AudioEnhancement>,
-    track: usize,
+    /// Of the input; several are mixed.
+    tracks: Vec<usize>,
     plan: TrackPlan,
 }
 
@@ -68,18 +83,26 @@ impl AdaptiveStream {
         }
     }
 
-    fn plan(&self, number: usize, plan: &TrackPlan, begin: Duration) -> TrackPlan {
+    fn copies(&self) -> bool {
+        let film = self.videos.iter().any(|video| matches!(video, Video::Copy));
+        film || self.sounds.iter().any(|sound| sound.how == Audio::Copy)
+    }
+
+    fn plan(&self, number: usize, plan: &TrackPlan) -> TrackPlan {
         TrackPlan {
-            begin,
             committed: self.resume.segments.get(number).copied().unwrap_or(0),
             init_sha256: self.resume.init_sha256.get(number).cloned().unwrap_or_default(),
             ..plan.clone()
         }
     }
 
-    fn build_video(&self, graph: &Graph, node: usize, number: usize, settings: &VideoEncode) -> Result<gst::Pad, Failure> {
+    fn build_video(&self, graph: &Graph, node: usize, number: usize, video: &Video) -> Result<Feed, Failure> {
+        let Video::Encode(settings) = video else {
+            return self.build_copy(graph, node, copies::Kind::Film);
+        };
         let prefix = format!("n{node}-v{number}");
-        let tee = needed(graph.source.decoded_video.as_ref())?;
+        let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
+        let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
         let window = graph.window(self.part_from(self.video_begin()), graph.order.starts.video);
         let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
         window.apply_to_video(tee, &branch_pad);
@@ -95,44 +118,74 @@ impl AdaptiveStream {
             });
         }
         chain.extend(encoder);
-        chain.push(end(graph.pipeline, &prefix)?);
-        link(&chain.iter().collect::<Vec<_>>())?;
-        last_pad(&chain)
+        Ok(Feed {
+            entry: ended(graph.pipeline, &prefix, chain)?,
+            begin: self.video_begin(),
+            copied: false,
+        })
     }
 
-    fn build_sound(&self, graph: &mut Graph, node: usize, number: usize, sound: &Sound) -> Result<gst::Pad, Failure> {
+    fn build_sound(&self, graph: &mut Graph, node: usize, number: usize, sound: &Sound) -> Result<Feed, Failure> {
+        let Audio::Encode(settings) = &sound.how else {
+            let track = sound.tracks.first().copied().unwrap_or(0);
+            return self.build_copy(graph, node, copies::Kind::Sound { number, track });
+        };
         let prefix = format!("n{node}-audio-mux{number}");
-        let clip = self.part_from(self.sound_begin(&sound.settings));
-        let packets = graph.sound(node, &sound.settings, clip, &[sound.track])?;
+        let begin = self.sound_begin(sound);
+        let packets = graph.sound(node, settings, self.part_from(begin), &sound.tracks)?;
         let (_, guard) = branch(graph.pipeline, &packets, &format!("{prefix}-guard"))?;
-        let chain = [
-            guard,
-            mux_queue(graph.pipeline, &format!("{prefix}-queue"))?,
-            end(graph.pipeline, &prefix)?,
-        ];
-        link(&chain.iter().collect::<Vec<_>>())?;
-        last_pad(&chain)
+        let chain = vec![guard, mux_queue(graph.pipeline, &format!("{prefix}-queue"))?];
+        Ok(Feed {
+            entry: ended(graph.pipeline, &prefix, chain)?,
+            begin,
+            copied: false,
+        })
+    }
+
+    /// The feeds of each track, with its plan.
+    fn tracks(&self, graph: &mut Graph, node: usize) -> Result<Vec<(Vec<Feed>, TrackPlan)>, Failure> {
+        let mut tracks = Vec::new();
+        for (number, video) in self.videos.iter().enumerate() {
+            tracks.push((vec![self.build_video(graph, node, number, video)?], TrackPlan::default()));
+        }
+        for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
+            let feed = self.build_sound(graph, node, number, sound)?;
+            match tracks.last_mut().filter(|_| self.muxed) {
+                Some((feeds, plan)) => {
+                    feeds.push(feed);
+                    *plan = sound.plan.clone();
+                }
+                None => tracks.push((vec![feed], sound.plan.clone())),
+            }
+        }
+        Ok(tracks)
     }
 }
 
-fn end(pipeline: &gst::Pipeline, prefix: &str) -> Result<gst::Element, Failure> {
+/// Links a chain to its end; gives the pad where packets come.
+fn ended(pipeline: &gst::Pipeline, prefix: &str, mut chain: Vec<gst::Element>) -> Result<gst::Pad, Failure> {
     let sink = make(pipeline, "fakesink", &format!("{prefix}-end"))?;
     sink.set_property("sync", false);
     sink.set_property("async", false);
-    Ok(sink)
-}
-
-fn last_pad(chain: &[gst::Element]) -> Result<gst::Pad, Failure> {
-    let last = chain.last().ok_or_else(|| unsupported("an empty branch"))?;
-    pad(last, "sink")
+    chain.push(sink.clone());
+    link(&chain.iter().collect::<Vec<_>>())?;
+    pad(&sink, "sink")
 }
 
 impl Job for AdaptiveStream {
     fn needs(&self) -> Needs {
+        let fields = |video: &Video| matches!(video, Video::Encode(settings) if settings.fields);
+        let frames = |video: &Video| matches!(video, Video::Encode(settings) if !settings.fields);
+        let tracks = |copied: bool| {
+            let sounds = self.sounds.iter().filter(move |sound| (sound.how == Audio::Copy) == copied);
+            sounds.flat_map(|sound| sound.tracks.iter().copied()).collect()
+        };
         Needs {
-            decoded_video: !self.videos.is_empty(),
-            decoded_tracks: self.sounds.iter().map(|sound| sound.track).collect(),
-            ..Needs::default()
+            decoded_video: self.videos.iter().any(frames),
+            decoded_fields: self.videos.iter().any(fields),
+            copied_video: self.videos.iter().any(|video| matches!(video, Video::Copy)),
+            decoded_tracks: tracks(false),
+            copied_tracks: tracks(true),
         }
     }
 
@@ -143,16 +196,24 @@ impl Job for AdaptiveStream {
         }
     }
 
+    fn reads_all(&self) -> bool {
+        self.videos.iter().any(|video| matches!(video, Video::Copy))
+    }
+
     fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        let named = self.is_ladder || self.sounds.len() > 1;
         for (number, sound) in self.sounds.iter_mut().enumerate() {
+            let Audio::Encode(settings) = &mut sound.how else { continue };
             // Of the whole stream, also where an attempt goes on: every attempt must come to one gain.
-            let tracks = [vec![sound.track]];
-            let (treatments, applied) = improve::treat(sound.asked.as_ref(), &sound.settings, &tracks, self.clip, preparing)?;
+            let tracks = [sound.tracks.clone()];
+            let (treatments, applied) = improve::treat(sound.asked.as_ref(), settings, &tracks, self.clip, preparing)?;
             if let Some(treatment) = treatments.first() {
-                sound.settings.treatment = *treatment;
+                settings.treatment = *treatment;
             }
             self.applied.extend(applied.into_iter().map(|mut applied| {
-                applied.name = format!("audio[{number}].{}", applied.name);
+                if named {
+                    applied.name = format!("audio[{number}].{}", applied.name);
+                }
                 applied
             }));
         }
@@ -169,31 +230,24 @@ impl Job for AdaptiveStream {
             node,
             graph.counters.clone(),
         ));
-        let mut entries = Vec::new();
-        for (number, settings) in self.videos.iter().enumerate() {
-            let entry = self.build_video(graph, node, number, settings)?;
-            entries.push((entry, self.plan(number, &TrackPlan::default(), self.video_begin())));
+        let tracks = self.tracks(graph, node)?;
+        let media = tracks.len();
+        for (number, (feeds, plan)) in tracks.into_iter().enumerate() {
+            set.take(feeds, self.plan(number, &plan));
         }
-        for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
-            let entry = self.build_sound(graph, node, number, sound)?;
-            let begin = self.sound_begin(&sound.settings);
-            entries.push((entry, self.plan(number, &sound.plan, begin)));
-        }
-        for (entry, plan) in entries {
-            set.take(&entry, plan);
-        }
-        for (number, text) in (self.videos.len() + self.sounds.len()..).zip(&self.texts) {
+        for (number, text) in (media..).zip(&self.texts) {
             let plan = TrackPlan {
                 language: text.language.clone(),
                 display_name: text.title.clone(),
                 is_default: text.is_default,
                 ..TrackPlan::default()
             };
-            set.add_text(self.plan(number, &plan, self.begin()), text.cues.clone());
+            set.add_text(self.plan(number, &plan), text.cues.clone());
         }
         Ok(Box::new(Streamed {
             set,
             set_id: self.set.set_id.clone(),
+            is_ladder: self.is_ladder,
             left_out: self.left_out,
             pictures: self.pictures.clone(),
             applied: self.applied.clone(),
@@ -217,17 +271,20 @@ impl Job for AdaptiveStream {
 struct Streamed {
     set: Arc<SetWriter>,
     set_id: String,
+    is_ladder: bool,
     left_out: usize,
     pictures: Improvements,
     applied: Vec<AppliedEnhancement>,
 }
 
 impl Streamed {
-    /// What became of improvements; those of a rendition begin with its number, from the largest.
+    /// What became of improvements; those of a ladder's rendition begin with its number, from the largest.
     fn enhancements(&self) -> Vec<AppliedEnhancement> {
         let of_rendition = |(number, (picture, scaled)): (usize, &(PictureEnhancement, bool))| {
             let named = move |mut applied: AppliedEnhancement| {
-                applied.name = format!("renditions[{number}].{}", applied.name);
+                if self.is_ladder {
+                    applied.name = format!("renditions[{number}].{}", applied.name);
+                }
                 applied
             };
             picture.applied(*scaled).into_iter().map(named)

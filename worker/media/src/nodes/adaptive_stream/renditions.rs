@@ -7,9 +7,12 @@ use mps_proto::{
     worker::v1::{Failure, PlanNode},
 };
 
-use super::{AdaptiveStream, Improvements, Sound};
+use super::{AdaptiveStream, Improvements, SEGMENT, Sound, USUAL_RATE};
 use crate::{
-    nodes::{Context, Resolved, improve, transcode::select},
+    nodes::{
+        Context, Resolved, improve,
+        transcode::{Audio, Video, select},
+    },
     pass::{
         audio::AudioEncode,
         encoders::{Gop, VideoEncode},
@@ -19,11 +22,6 @@ use crate::{
     segments::TrackPlan,
     subtitles,
 };
-
-/// Frames per second of a film whose own rate varies.
-const USUAL_RATE: (i32, i32) = (30, 1);
-/// Segments of this length where the settings name none.
-const SEGMENT: Duration = Duration::from_secs(4);
 
 pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
     let facts = context.facts;
@@ -45,8 +43,10 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         ));
     }
     let resume = context.resumes.iter().find(|resume| resume.set_id == set.set_id).cloned();
-    let mut stream = AdaptiveStream {
+    let stream = AdaptiveStream {
         is_ts: settings.segment_format() == SegmentFormat::Ts,
+        is_ladder: true,
+        muxed: false,
         set,
         span,
         videos,
@@ -58,9 +58,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         pictures,
         applied: Vec::new(),
     };
-    let begin = stream.video_begin();
-    stream.videos.iter_mut().for_each(|video| video.look.begin_at(begin));
-    Ok(Box::new(stream))
+    Ok(Box::new(stream.begun()))
 }
 
 /// Renditions that are made, from the largest, and how many are left out.
@@ -70,7 +68,7 @@ fn videos(
     context: &Context,
     clip: Clip,
     span: Duration,
-) -> Result<(Vec<VideoEncode>, Improvements, usize), Failure> {
+) -> Result<(Vec<Video>, Improvements, usize), Failure> {
     if settings.renditions.is_empty() {
         return Ok((Vec::new(), Vec::new(), 0));
     }
@@ -103,7 +101,7 @@ fn videos(
         encode.frame_rate = encode.frame_rate.or_else(|| frame_rate(Some(film)).is_none().then_some(USUAL_RATE));
         let picture = improve::dress(&mut encode.look, video, node, context, clip)?;
         pictures.extend(picture.map(|picture| (picture, improve::scales(&encode.look, context.facts))));
-        made.push(encode);
+        made.push(Video::Encode(Box::new(encode)));
     }
     Ok((made, pictures, left_out))
 }
@@ -149,13 +147,9 @@ fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Fa
         };
         let name = [rendition.display_name.as_str(), language.as_str(), "Audio"];
         made.push(Sound {
-            // Every segment must be there, also where the input is silent.
-            settings: AudioEncode {
-                filled: true,
-                ..AudioEncode::resolve(settings, stream)
-            },
+            how: Audio::Encode(AudioEncode::resolve(settings, stream).filled()),
             asked: settings.enhancement,
-            track,
+            tracks: vec![track],
             plan: TrackPlan {
                 language: language.clone(),
                 display_name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),

@@ -5,8 +5,11 @@ use std::time::Duration;
 use gst::prelude::*;
 use mps_proto::v1::AudioCodec;
 
-use super::AdaptiveStream;
-use crate::pass::{audio::AudioEncode, clip::running_ns, encoders::VideoEncode};
+use super::{AdaptiveStream, Sound};
+use crate::{
+    nodes::transcode::{Audio, Video},
+    pass::clip::running_ns,
+};
 
 /// Samples of one packet: sound begins again at one of its packets.
 fn packet_samples(codec: AudioCodec) -> u64 {
@@ -20,6 +23,10 @@ impl AdaptiveStream {
     /// The segment before the first one that some track lacks. It is made again and told of no more: so every track has packets, even
     /// where one is whole already, and its encoders are warm where the new segments begin.
     fn first_segment(&self) -> u32 {
+        // Copies are cut at key frames of their own, which are found from the beginning on.
+        if self.copies() {
+            return 0;
+        }
         let tracks = self.videos.len() + self.sounds.len() + self.texts.len();
         let committed = (0..tracks).map(|track| self.resume.segments.get(track).copied().unwrap_or(0));
         u32::try_from(committed.min().unwrap_or(0)).unwrap_or(0).saturating_sub(1)
@@ -30,11 +37,23 @@ impl AdaptiveStream {
         self.span * self.first_segment()
     }
 
+    /// The same with what is drawn into its pictures.
+    pub(super) fn begun(mut self) -> Self {
+        let begin = self.video_begin();
+        for video in &mut self.videos {
+            if let Video::Encode(encode) = video {
+                encode.look.begin_at(begin);
+            }
+        }
+        self
+    }
+
     /// Where pictures are read from: a span before those that are encoded, so that the first one keeps its time wherever it lies beside the
     /// boundary; from the beginning where a frame rate is made whose frames would lie otherwise.
     pub(super) fn video_begin(&self) -> Duration {
         let before = self.begin().saturating_sub(self.span);
-        let on_grid = |video: &VideoEncode| {
+        let on_grid = |video: &Video| {
+            let Video::Encode(video) = video else { return true };
             video.frame_rate.is_none_or(|(num, den)| {
                 let (num, den) = (u128::try_from(num).unwrap_or(0), u128::try_from(den).unwrap_or(1).max(1));
                 (before.as_nanos() * num).is_multiple_of(den * 1_000_000_000)
@@ -44,7 +63,10 @@ impl AdaptiveStream {
     }
 
     /// Sound begins at the packet that an attempt without a break would begin the segment with.
-    pub(super) fn sound_begin(&self, settings: &AudioEncode) -> Duration {
+    pub(super) fn sound_begin(&self, sound: &Sound) -> Duration {
+        let Audio::Encode(settings) = &sound.how else {
+            return Duration::ZERO;
+        };
         let packet = packet_samples(settings.codec);
         let rate = u64::try_from(settings.sample_rate_hz).unwrap_or(0).max(1);
         let samples = self.begin().as_nanos() * u128::from(rate) / 1_000_000_000;

@@ -51,6 +51,14 @@ impl AudioEncode {
             filled: false,
         }
     }
+
+    /// The same where every segment must be there, also where the input is silent.
+    pub fn filled(&self) -> Self {
+        Self {
+            filled: true,
+            ..self.clone()
+        }
+    }
 }
 
 /// MP3's sample rates in Flash video.

@@ -12,7 +12,9 @@ use mps_proto::{
 };
 
 use super::{
-    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved, Tracks, first_output,
+    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved, Tracks,
+    adaptive_stream::SingleStream,
+    first_output,
     improve::{self, Extras},
 };
 use crate::{
@@ -63,7 +65,10 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
             "use an audio preset, such as preset-m4a-96k",
         ));
     }
-    let rule = container_rule(settings.container())?;
+    let rule = match &node.set {
+        Some(set) => containers::hls(set.segment_format()),
+        None => container_rule(settings.container())?,
+    };
     let sound = match &settings.audio {
         Some(audio) => {
             let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
@@ -95,12 +100,23 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
         subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
         ..Extras::default()
     };
-    subtitles::soft::unless_held(settings.container(), &extras.subtitles)?;
+    if node.set.is_none() {
+        subtitles::soft::unless_held(settings.container(), &extras.subtitles)?;
+    }
     match (&mut video, &settings.video) {
         (Some(Video::Encode(video)), Some(settings)) => {
             extras.picture = improve::dress(&mut video.look, settings, node, context, clip)?;
         }
         _ => improve::unless_undrawable(node)?,
+    }
+    if let Some(set) = &node.set {
+        let film = SingleStream {
+            video,
+            sound,
+            clip,
+            extras,
+        };
+        return Ok(film.resolve(set, context));
     }
     Ok(Box::new(Transcode {
         output: first_output(node)?,

@@ -33,6 +33,7 @@ impl VideoEncode {
                 settings.codec(),
                 frame_rate.or_else(|| crate::rules::frame_rate(Some(stream))),
             ),
+            cuts: None,
             scene_cuts: settings.scene_cuts.unwrap_or(true),
             b_frames: settings.b_frames,
             bit_depth,

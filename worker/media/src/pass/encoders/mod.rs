@@ -29,6 +29,8 @@ pub struct VideoEncode {
     /// Constant frame rate; `None`: time stamps are kept.
     pub frame_rate: Option<(i32, i32)>,
     pub gop: Gop,
+    /// Key frames besides, at each multiple of it: where segments begin.
+    pub cuts: Option<Duration>,
     /// Whether scene cuts get key frames besides.
     pub scene_cuts: bool,
     /// B-frames between two others; `None`: as the encoder likes.
@@ -69,10 +71,9 @@ const BUFFER_MS: i64 = 2_000;
 pub fn chain(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode, byte_stream: bool) -> Result<Vec<gst::Element>, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let encoder = encoder(pipeline, &name("encode"), job)?;
-    match job.gop {
-        Gop::Time(span) => force_keys(&pad(&encoder, "sink")?, &encoder, span),
-        Gop::Frames(frames) if forces_keys(job) => force_every(&pad(&encoder, "sink")?, &encoder, frames.max(1).unsigned_abs()),
-        Gop::Frames(_) => {}
+    let asks = Asks::of(job);
+    if asks.any() {
+        force_keys(&pad(&encoder, "sink")?, &encoder, asks);
     }
     let mut chain = vec![encoder];
     if let Some(parser) = parser(job.codec) {
@@ -121,27 +122,61 @@ fn gop_frames(job: &VideoEncode) -> i32 {
     }
 }
 
-/// Asks for a key frame at the first picture of each span of running time.
-fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
-    let span = clock(span).max(gst::ClockTime::MSECOND);
+/// When key frames are asked for from outside.
+#[derive(Debug, PartialEq, Eq)]
+struct Asks {
+    /// At the first picture of each of these spans of running time.
+    spans: Vec<gst::ClockTime>,
+    /// Every so many pictures.
+    frames: Option<u64>,
+}
+
+impl Asks {
+    fn of(job: &VideoEncode) -> Self {
+        let (time, frames) = match job.gop {
+            Gop::Time(span) => (Some(span), None),
+            // VP8 without scene cuts has no key frames of its own.
+            Gop::Frames(frames) => (None, (job.codec == VideoCodec::Vp8 && !job.scene_cuts).then_some(frames)),
+        };
+        Self {
+            spans: time
+                .into_iter()
+                .chain(job.cuts)
+                .map(|span| clock(span).max(gst::ClockTime::MSECOND))
+                .collect(),
+            frames: frames.map(|frames| u64::from(frames.max(1).unsigned_abs())),
+        }
+    }
+
+    fn any(&self) -> bool {
+        !self.spans.is_empty() || self.frames.is_some()
+    }
+}
+
+/// Asks an encoder for key frames, once for each picture at most: a second wish would make a key frame of the next one.
+fn force_keys(entry: &gst::Pad, encoder: &gst::Element, asks: Asks) {
     let weak = encoder.downgrade();
-    let next = std::sync::Mutex::new(span);
+    let state = std::sync::Mutex::new((asks.spans.clone(), 0u64));
     entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let (Some(buffer), Some(encoder)) = (info.buffer(), weak.upgrade()) else {
+        let (Some(buffer), Some(encoder), Ok(mut state)) = (info.buffer(), weak.upgrade(), state.lock()) else {
             return gst::PadProbeReturn::Ok;
         };
+        let (next, seen) = &mut *state;
+        let mut wanted = asks.frames.is_some_and(|frames| seen.is_multiple_of(frames));
+        *seen += 1;
         let time = running_ns(pad, buffer).and_then(|time| u64::try_from(time).ok());
-        let (Some(time), Ok(mut next)) = (time.map(gst::ClockTime::from_nseconds), next.lock()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        // Time stamps are cut to nanoseconds: a picture that begins within half of itself is the one.
-        let near = time + buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
-        if near >= *next {
-            while near >= *next {
-                *next += span;
+        if let Some(time) = time.map(gst::ClockTime::from_nseconds) {
+            // Time stamps are cut to nanoseconds: a picture that begins within half of itself is the one.
+            let near = time + buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
+            for (next, span) in next.iter_mut().zip(&asks.spans) {
+                wanted |= near >= *next;
+                while near >= *next {
+                    *next += *span;
+                }
             }
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
-            encoder.send_event(event);
+        }
+        if wanted {
+            encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
         gst::PadProbeReturn::Ok
     });
@@ -149,28 +184,17 @@ fn force_keys(entry: &gst::Pad, encoder: &gst::Element, span: Duration) {
 
 /// The same, counting also where key frames come by time and the frame rate is constant.
 fn gop_frames_at_rate(job: &VideoEncode) -> i32 {
-    match (job.gop, job.frame_rate) {
-        (Gop::Time(span), Some((num, den))) => ((span.as_secs_f64() * f64::from(num) / f64::from(den.max(1))).ceil() as i32).max(1),
+    let span = match job.gop {
+        Gop::Time(span) => Some(span),
+        Gop::Frames(_) => None,
+    };
+    match (span.into_iter().chain(job.cuts).min(), job.frame_rate) {
+        (Some(span), Some((num, den))) => {
+            let frames = (span.as_secs_f64() * f64::from(num) / f64::from(den.max(1))).ceil() as i32;
+            frames.clamp(1, gop_frames(job))
+        }
         _ => gop_frames(job),
     }
-}
-
-/// Whether key frames are asked for from outside. VP8 without scene cuts has none of its own.
-fn forces_keys(job: &VideoEncode) -> bool {
-    matches!(job.gop, Gop::Time(_)) || (job.codec == VideoCodec::Vp8 && !job.scene_cuts)
-}
-
-/// Asks for a key frame every so many pictures.
-fn force_every(entry: &gst::Pad, encoder: &gst::Element, frames: u32) {
-    let weak = encoder.downgrade();
-    let seen = std::sync::atomic::AtomicU32::new(0);
-    entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        let number = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if let Some(encoder) = weak.upgrade().filter(|_| number.is_multiple_of(frames)) {
-            encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 /// Threads of an encoder, by the picture's height alone.

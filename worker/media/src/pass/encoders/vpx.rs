@@ -3,7 +3,7 @@
 use gst::prelude::*;
 use mps_proto::v1::{EncoderSpeed, VideoCodec};
 
-use super::{BUFFER_MS, Gop, Rate, VideoEncode, bounds, crf, gop_frames, threads};
+use super::{Asks, BUFFER_MS, Gop, Rate, VideoEncode, bounds, crf, gop_frames, threads};
 
 /// Pictures that the encoders look ahead at.
 const LOOKAHEAD: i32 = 25;
@@ -23,7 +23,7 @@ pub fn vpx(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property("deadline", GOOD_DEADLINE);
     encoder.set_property("cpu-used", vpx_speed(job.speed));
     // A forced key frame is only that picture when the encoder does not look ahead.
-    let forced = super::forces_keys(job);
+    let forced = Asks::of(job).any();
     encoder.set_property("lag-in-frames", if forced { 0 } else { LOOKAHEAD });
     encoder.set_property("threads", threads(job));
     // With hidden pictures the element loses a frame where a key frame is forced.

@@ -1,93 +1,16 @@
 //! Adaptive streams: members as the child reports them, joined to files that ffprobe and ffmpeg read.
 
-mod pass_tools;
-
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use mps_proto::{
     v1::{self, node_settings::Settings},
-    worker::v1::{ChildMember, ChildOrder, PlanNode, PlanSet, SetMember, SetResume, SetTrack},
+    worker::v1::{PlanNode, PlanSet, SetResume},
 };
-use pass_tools::{carry_out_watched, ffmpeg, frames, order};
 
-/// What the child told of a set, with the bytes of each member by track and index.
-struct Told {
-    tracks: Vec<SetTrack>,
-    members: BTreeMap<(i32, i32), (SetMember, Vec<u8>)>,
-}
-
-impl Told {
-    fn indices(&self, track: i32) -> Vec<i32> {
-        self.members
-            .keys()
-            .filter(|(of, _)| *of == track)
-            .map(|(_, index)| *index)
-            .collect()
-    }
-
-    fn joined(&self, track: i32) -> Vec<u8> {
-        let of_track = self.members.iter().filter(|((of, _), _)| *of == track);
-        of_track.flat_map(|(_, (_, bytes))| bytes.clone()).collect()
-    }
-}
-
-struct Film(tempfile::TempDir);
-
-impl Film {
-    /// 9 s of 640x360 at 30 fps with B-frames and sound.
-    fn new() -> Self {
-        Self::of("30", 9)
-    }
-
-    fn of(rate: &str, seconds: u32) -> Self {
-        Self::made(&format!(
-            "-f lavfi -i testsrc2=s=640x360:r={rate}:d={seconds} -f lavfi -i sine=f=440:r=48000:d={seconds} -c:v libx264 -preset veryfast \
-             -bf 2 -g 75 -pix_fmt yuv420p -c:a aac"
-        ))
-    }
-
-    fn made(arguments: &str) -> Self {
-        let film = Self(tempfile::tempdir().unwrap());
-        ffmpeg(arguments, &film.path("film.mp4"));
-        film
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn stream(&self, format: v1::SegmentFormat, sets: Vec<SetResume>) -> Told {
-        let order = ChildOrder {
-            sets,
-            ..order(&self.path("film.mp4"), vec![node(format)], &self.path("outputs"))
-        };
-        let told: Arc<Mutex<Vec<ChildMember>>> = Arc::default();
-        let sink = told.clone();
-        let members: mps_media::job::Members = Arc::new(move |member| sink.lock().unwrap().push(member));
-        let result = carry_out_watched(&order, &|_| (), &members);
-        assert!(result.failure.is_none(), "{:?}", result.failure);
-        assert!(result.nodes[0].failure.is_none(), "{:?}", result.nodes[0].failure);
-        assert_eq!(result.nodes[0].complete_sets, ["set"]);
-        let told = told.lock().unwrap();
-        let read = |member: &ChildMember| {
-            let described = member.member.clone()?;
-            let bytes = fs::read(&member.path).unwrap();
-            assert_eq!(bytes.len() as i64, described.size_bytes);
-            Some(((described.track, described.index), (described, bytes)))
-        };
-        assert!(!told[0].tracks.is_empty(), "tracks are told first");
-        Told {
-            tracks: told[0].tracks.clone(),
-            members: told.iter().filter_map(read).collect(),
-        }
-    }
-}
+use crate::{
+    pass_tools::{ffmpeg, frames},
+    tools::{Film, Told, ffmpeg_log, seconds},
+};
 
 fn node(format: v1::SegmentFormat) -> PlanNode {
     let rendition = |height: i32| v1::Rendition {
@@ -127,14 +50,14 @@ fn node(format: v1::SegmentFormat) -> PlanNode {
     }
 }
 
-fn seconds(span: Option<prost_types::Duration>) -> f64 {
-    span.map_or(0.0, |span| span.seconds as f64 + f64::from(span.nanos) / 1e9)
+fn stream(film: &Film, format: v1::SegmentFormat, sets: Vec<SetResume>) -> Told {
+    film.stream(node(format), sets)
 }
 
 #[test]
 fn renditions_are_cut_at_the_same_times_and_play() {
     let film = Film::new();
-    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     let kinds: Vec<_> = told.tracks.iter().map(|track| (track.kind.as_str(), track.height_px)).collect();
     assert_eq!(
         kinds,
@@ -166,7 +89,7 @@ fn renditions_are_cut_at_the_same_times_and_play() {
 #[test]
 fn transport_streams_are_cut_alike() {
     let film = Film::new();
-    let told = film.stream(v1::SegmentFormat::Ts, Vec::new());
+    let told = stream(&film, v1::SegmentFormat::Ts, Vec::new());
     for track in 0..3 {
         assert_eq!(told.indices(track), [0, 1, 2, 3, 4], "track {track}");
         let path = film.path(&format!("track{track}.ts"));
@@ -178,14 +101,14 @@ fn transport_streams_are_cut_alike() {
 #[test]
 fn a_stream_goes_on_after_its_last_committed_member() {
     let film = Film::new();
-    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let whole = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     let sha256 = |track: i32| whole.members[&(track, -1)].0.sha256.clone();
     let resume = SetResume {
         set_id: "set".into(),
         segments: vec![2, 3, 2],
         init_sha256: (0..3).map(sha256).collect(),
     };
-    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    let rest = stream(&film, v1::SegmentFormat::Fmp4, vec![resume]);
     for (track, first) in [(0, 2), (1, 3), (2, 2)] {
         assert_eq!(rest.indices(track), (first..5).collect::<Vec<_>>(), "track {track}");
         let before = &whole.members[&(track, first - 1)].0;
@@ -204,7 +127,7 @@ fn a_stream_goes_on_after_its_last_committed_member() {
 fn frames_that_fall_beside_the_boundaries_neither_break_a_stream_nor_its_resume() {
     // Of 30000/1001 frames a second one ends its first half 0.7 ms before the boundary at 16 s; every other boundary falls into a frame.
     let film = Film::of("30000/1001", 21);
-    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let whole = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     for track in 0..2 {
         assert_eq!(whole.indices(track), (-1..=10).collect::<Vec<_>>(), "track {track}");
         let path = film.path(&format!("track{track}.mp4"));
@@ -216,7 +139,7 @@ fn frames_that_fall_beside_the_boundaries_neither_break_a_stream_nor_its_resume(
         segments: vec![9, 9, 9],
         init_sha256: (0..3).map(|track| whole.members[&(track, -1)].0.sha256.clone()).collect(),
     };
-    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    let rest = stream(&film, v1::SegmentFormat::Fmp4, vec![resume]);
     for track in 0..3 {
         assert_eq!(rest.indices(track), [9, 10], "track {track}");
         for index in [9, 10] {
@@ -233,13 +156,13 @@ fn frames_that_fall_beside_the_boundaries_neither_break_a_stream_nor_its_resume(
 #[test]
 fn an_attempt_that_lacks_nothing_ends_well() {
     let film = Film::new();
-    let whole = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let whole = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     let resume = SetResume {
         set_id: "set".into(),
         segments: vec![5, 5, 5],
         init_sha256: (0..3).map(|track| whole.members[&(track, -1)].0.sha256.clone()).collect(),
     };
-    let rest = film.stream(v1::SegmentFormat::Fmp4, vec![resume]);
+    let rest = stream(&film, v1::SegmentFormat::Fmp4, vec![resume]);
     assert_eq!(rest.tracks.len(), 3);
     assert!(rest.members.is_empty(), "{:?}", rest.members.keys());
 }
@@ -250,7 +173,7 @@ fn sound_that_begins_late_and_stops_for_long_has_every_segment() {
         "-f lavfi -i testsrc2=s=640x360:r=30:d=12 -itsoffset 5 -f lavfi -i sine=f=440:r=48000:d=6 -c:v libx264 -preset veryfast \
          -pix_fmt yuv420p -c:a aac",
     );
-    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     assert_eq!(told.indices(0), (-1..6).collect::<Vec<_>>());
     assert_eq!(told.indices(2), (-1..6).collect::<Vec<_>>());
     let path = film.path("sound.mp4");
@@ -270,18 +193,8 @@ fn pictures_that_stand_longer_than_a_segment_fill_every_segment() {
         "-f lavfi -i testsrc2=s=640x360:r=30:d=13 -f lavfi -i sine=f=440:r=48000:d=13 -vf select='lt(n,20)+eq(n,200)+gt(n,380)' -fps_mode vfr \
          -c:v libx264 -preset veryfast -pix_fmt yuv420p -c:a aac",
     );
-    let told = film.stream(v1::SegmentFormat::Fmp4, Vec::new());
+    let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
     for track in 0..3 {
         assert_eq!(told.indices(track), (-1..7).collect::<Vec<_>>(), "track {track}");
     }
-}
-
-/// What ffmpeg says.
-fn ffmpeg_log(arguments: &str) -> String {
-    let output = std::process::Command::new("ffmpeg")
-        .args(["-nostdin", "-hide_banner"])
-        .args(arguments.split_whitespace())
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
