@@ -147,7 +147,7 @@ fn shown(set: &SetRow, rows: &[OutputRow], track: &TrackRow, members: &[MemberRo
         template: template(set, number, &segments),
         segments: segments.into_iter().map(|member| segment(member)).collect(),
         playlist_key,
-        i_frame_key: names::i_frame_playlist_key(&set.plan, number).ok().filter(|_| has_i_frames),
+        i_frame_key: has_i_frames.then(|| names::i_frame_playlist_key(&set.plan, number).ok()).flatten(),
     }
 }
 
