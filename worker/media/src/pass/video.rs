@@ -39,6 +39,13 @@ pub fn encode(
 
 /// From decoded pictures to those that the encoder takes: frame rate, then looks.
 pub fn pictures(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Result<Vec<gst::Element>, Failure> {
+    let mut chain = shaped(pipeline, prefix, job)?;
+    chain.extend(job.look.marked(pipeline, prefix)?);
+    Ok(chain)
+}
+
+/// The same before marks.
+pub fn shaped(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Result<Vec<gst::Element>, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let mut chain = Vec::new();
     if let Some((num, den)) = job.frame_rate {
@@ -48,6 +55,6 @@ pub fn pictures(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Re
             .build();
         chain.push(caps_filter(pipeline, &name("rate-caps"), &caps)?);
     }
-    chain.extend(job.look.elements(pipeline, prefix)?);
+    chain.extend(job.look.shaped(pipeline, prefix)?);
     Ok(chain)
 }

@@ -206,9 +206,17 @@ impl SetWriter {
         }
     }
 
+    /// The node ends, and tells of this once the pass is over.
     fn fail(&self, failure: Failure) {
         if let Ok(mut state) = self.state.lock() {
             state.failure.get_or_insert(failure);
+        }
+        self.node_is_done();
+    }
+
+    fn node_is_done(&self) {
+        if let Some(node) = self.counters.nodes.get(self.node) {
+            node.done.store(true, Relaxed);
         }
     }
 
@@ -358,8 +366,8 @@ impl SetWriter {
             state.open = state.open.saturating_sub(1);
             state.open == 0
         });
-        if is_last && let Some(node) = self.counters.nodes.get(self.node) {
-            node.done.store(true, Relaxed);
+        if is_last {
+            self.node_is_done();
         }
     }
 }

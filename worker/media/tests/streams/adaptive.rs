@@ -87,6 +87,21 @@ fn renditions_are_cut_at_the_same_times_and_play() {
 }
 
 #[test]
+fn a_smaller_rendition_looks_like_the_input() {
+    let film = Film::new();
+    let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
+    let small = film.path("small.mp4");
+    fs::write(&small, told.joined(1)).unwrap();
+    let log = ffmpeg_log(&format!(
+        "-i {} -i {} -lavfi [0:v]scale=320:180:flags=area[a];[a][1:v]ssim -f null -",
+        film.path("film.mp4").display(),
+        small.display()
+    ));
+    let all = log.split("All:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    assert!(all.parse::<f64>().unwrap_or(0.0) > 0.95, "{log}");
+}
+
+#[test]
 fn transport_streams_are_cut_alike() {
     let film = Film::new();
     let told = stream(&film, v1::SegmentFormat::Ts, Vec::new());

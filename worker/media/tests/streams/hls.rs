@@ -149,7 +149,7 @@ fn sound_length(file: &Path) -> f64 {
         Some((fields.next()?.ok()?, fields.next()?.ok()?))
     });
     let (first, length) = ends.next().unwrap();
-    ends.last().map_or(length, |(start, length)| start + length - first)
+    ends.next_back().map_or(length, |(start, length)| start + length - first)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! whose container is HLS.
 
 mod copies;
+mod films;
 mod renditions;
 mod resume;
 mod single;
@@ -23,9 +24,8 @@ use crate::{
     failure,
     pass::{
         Graph, Range,
-        counters::{self, NodeCounters},
-        elements::{branch, link, make, mux_queue, pad, raw_queue},
-        encoders, needed, video,
+        counters::NodeCounters,
+        elements::{branch, link, make, mux_queue, pad},
     },
     rules::Clip,
     segments::{Feed, SetWriter, TrackPlan},
@@ -96,35 +96,6 @@ impl AdaptiveStream {
         }
     }
 
-    fn build_video(&self, graph: &Graph, node: usize, number: usize, video: &Video) -> Result<Feed, Failure> {
-        let Video::Encode(settings) = video else {
-            return self.build_copy(graph, node, copies::Kind::Film);
-        };
-        let prefix = format!("n{node}-v{number}");
-        let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
-        let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
-        let window = graph.window(self.part_from(self.video_begin()), graph.order.starts.video);
-        let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
-        window.apply_to_video(tee, &branch_pad);
-        let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
-        chain.extend(video::pictures(graph.pipeline, &prefix, settings)?);
-        if let Some(last) = chain.last() {
-            resume::drop_before(&pad(last, "src")?, self.begin() - self.video_begin());
-        }
-        let encoder = encoders::chain(graph.pipeline, &prefix, settings, false)?;
-        if let Some(entry) = encoder.first().filter(|_| number == 0) {
-            counters::count(&pad(entry, "sink")?, graph.counters, move |counters| {
-                counters.nodes.get(node).map(|node| &node.video)
-            });
-        }
-        chain.extend(encoder);
-        Ok(Feed {
-            entry: ended(graph.pipeline, &prefix, chain)?,
-            begin: self.video_begin(),
-            copied: false,
-        })
-    }
-
     fn build_sound(&self, graph: &mut Graph, node: usize, number: usize, sound: &Sound) -> Result<Feed, Failure> {
         let Audio::Encode(settings) = &sound.how else {
             let track = sound.tracks.first().copied().unwrap_or(0);
@@ -145,8 +116,8 @@ impl AdaptiveStream {
     /// The feeds of each track, with its plan.
     fn tracks(&self, graph: &mut Graph, node: usize) -> Result<Vec<(Vec<Feed>, TrackPlan)>, Failure> {
         let mut tracks = Vec::new();
-        for (number, video) in self.videos.iter().enumerate() {
-            tracks.push((vec![self.build_video(graph, node, number, video)?], TrackPlan::default()));
+        for feed in self.build_films(graph, node)? {
+            tracks.push((vec![feed], TrackPlan::default()));
         }
         for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
             let feed = self.build_sound(graph, node, number, sound)?;

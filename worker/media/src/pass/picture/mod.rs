@@ -85,8 +85,42 @@ impl Look {
         }
     }
 
+    /// Whether a smaller picture than `larger` can be made from that one before it gets its marks.
+    pub fn follows(&self, larger: &Self) -> bool {
+        let is_simple =
+            |look: &Self| look.before.is_empty() && look.geometry.crop == (0.0, 0.0) && look.geometry.inner.is_none() && !look.lanczos;
+        let shape = |look: &Self| {
+            (
+                look.deinterlace,
+                look.crop,
+                look.rotation_deg,
+                look.flip,
+                look.tone_map,
+                look.format,
+                look.colour,
+            )
+        };
+        let fits = self.geometry.width <= larger.geometry.width && self.geometry.height <= larger.geometry.height;
+        is_simple(self) && is_simple(larger) && shape(self) == shape(larger) && fits
+    }
+
+    /// What is left to do to a picture that `follows` found to be good.
+    pub fn after_larger(&self) -> Self {
+        Self {
+            after: self.after.clone(),
+            ..Self::plain(self.geometry, self.format, self.colour)
+        }
+    }
+
     /// The chain, to be linked in order; names begin with `prefix`. Takes raw pictures, gives square pixels of the geometry's size.
     pub fn elements(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let mut chain = self.shaped(pipeline, prefix)?;
+        chain.extend(self.marked(pipeline, prefix)?);
+        Ok(chain)
+    }
+
+    /// The first part of the chain: everything but marks.
+    pub fn shaped(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let name = |part: &str| format!("{prefix}-{part}");
         let mut chain = Vec::new();
         if self.deinterlace {
@@ -108,8 +142,14 @@ impl Look {
             chain.extend(step.elements(pipeline, &name(&format!("before{number}")))?);
         }
         chain.extend(self.scaled(pipeline, prefix)?);
+        Ok(chain)
+    }
+
+    /// The second part: marks.
+    pub fn marked(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let mut chain = Vec::new();
         for (number, step) in self.after.iter().enumerate() {
-            chain.extend(step.elements(pipeline, &name(&format!("after{number}")))?);
+            chain.extend(step.elements(pipeline, &format!("{prefix}-after{number}"))?);
         }
         Ok(chain)
     }
