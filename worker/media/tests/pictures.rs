@@ -341,6 +341,44 @@ fn animated_images_show_their_clip_at_their_pace() {
 }
 
 #[test]
+fn two_runs_give_the_same_bytes() {
+    let films = Films::new();
+    let film = films.moving(2);
+    let animated = |format: v1::AnimatedFormat| v1::AnimatedImageSettings {
+        format: Some(format.into()),
+        width_px: Some(160),
+        ..Default::default()
+    };
+    let sprite = v1::ImageSpriteSettings {
+        format: Some(v1::ImageFormat::Jpeg.into()),
+        interval: span(500),
+        ..Default::default()
+    };
+    let cover = v1::SnapshotSettings {
+        format: Some(v1::ImageFormat::Webp.into()),
+        ..Default::default()
+    };
+    let bytes = || -> Vec<Vec<u8>> {
+        let nodes = [
+            animation(animated(v1::AnimatedFormat::Gif)),
+            animation(animated(v1::AnimatedFormat::Webp)),
+            samples(700, v1::ImageFormat::Png),
+            node(Settings::ImageSprite(sprite.clone()), &["jpg", "vtt"]),
+            node(Settings::Cover(cover), &["webp"]),
+        ];
+        let read = |node: PlanNode| {
+            // Files are read at once: the next node's have the same names.
+            let made = films.make_one(&film, node);
+            let files = made.files.iter().map(|file| &file.path);
+            let paths = files.chain(made.series.iter().map(|file| &file.path));
+            paths.map(|path| fs::read(path).unwrap()).collect::<Vec<_>>()
+        };
+        nodes.into_iter().flat_map(read).collect()
+    };
+    assert_eq!(bytes(), bytes());
+}
+
+#[test]
 fn what_is_too_much_is_refused_with_a_reason() {
     let films = Films::new();
     let film = films.moving(4);

@@ -87,6 +87,15 @@ fn renditions_are_cut_at_the_same_times_and_play() {
 }
 
 #[test]
+fn two_runs_give_the_same_bytes() {
+    let film = Film::new();
+    for format in [v1::SegmentFormat::Fmp4, v1::SegmentFormat::Ts] {
+        let bytes = || stream(&film, format, Vec::new()).members.into_values().map(|(_, bytes)| bytes);
+        assert!(bytes().eq(bytes()), "{format:?}");
+    }
+}
+
+#[test]
 fn a_smaller_rendition_looks_like_the_input() {
     let film = Film::new();
     let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
