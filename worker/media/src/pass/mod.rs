@@ -190,9 +190,10 @@ fn attempt(
         .enumerate()
         .map(|(node, branch)| {
             let stopped = branch.map(stopped).transpose();
-            match failure_of(&node) {
-                Some(failure) => Err(failure),
-                None => stopped.map(|branch| branch.into_iter().collect()),
+            // A branch knows better than the bus why it failed.
+            match (stopped, failure_of(&node)) {
+                (Err(failure), _) | (_, Some(failure)) => Err(failure),
+                (Ok(branch), None) => Ok(branch.into_iter().collect()),
             }
         })
         .collect();

@@ -121,7 +121,7 @@ impl SetWriter {
             entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
                 set.counters.tick();
                 if let Err(failure) = set.comes(&track, stream, pad, info) {
-                    set.fail(failure);
+                    set.fail(pad, failure);
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -206,17 +206,13 @@ impl SetWriter {
         }
     }
 
-    /// The node ends, and tells of this once the pass is over.
-    fn fail(&self, failure: Failure) {
+    /// The node ends: `finish` tells why.
+    fn fail(&self, pad: &gst::Pad, failure: Failure) {
         if let Ok(mut state) = self.state.lock() {
             state.failure.get_or_insert(failure);
         }
-        self.node_is_done();
-    }
-
-    fn node_is_done(&self) {
-        if let Some(node) = self.counters.nodes.get(self.node) {
-            node.done.store(true, Relaxed);
+        if let Some(element) = pad.parent_element() {
+            gst::element_error!(element, gst::StreamError::Mux, ["segments cannot be written"]);
         }
     }
 
@@ -366,8 +362,8 @@ impl SetWriter {
             state.open = state.open.saturating_sub(1);
             state.open == 0
         });
-        if is_last {
-            self.node_is_done();
+        if is_last && let Some(node) = self.counters.nodes.get(self.node) {
+            node.done.store(true, Relaxed);
         }
     }
 }

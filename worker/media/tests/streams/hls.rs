@@ -201,6 +201,53 @@ fn fragmented_mp4_has_a_playlist_for_each_track() {
 }
 
 #[test]
+fn every_codec_of_hls_is_written() {
+    let film = Film::of("30", 3);
+    let codecs = |video: VideoCodec, audio: AudioCodec| {
+        let (mut settings, mut sound) = encoded();
+        if let (Some(settings), Some(sound)) = (&mut settings, &mut sound) {
+            settings.codec = Some(video.into());
+            settings.height_px = Some(120);
+            sound.codec = Some(audio.into());
+        }
+        (settings, sound)
+    };
+    for (format, video, audio, names) in [
+        (SegmentFormat::Ts, VideoCodec::H264, AudioCodec::Mp3, ["h264", "mp3"]),
+        (SegmentFormat::Ts, VideoCodec::H264, AudioCodec::Ac3, ["h264", "ac3"]),
+        (SegmentFormat::Fmp4, VideoCodec::H265, AudioCodec::Ac3, ["hevc", "ac3"]),
+        (SegmentFormat::Fmp4, VideoCodec::Av1, AudioCodec::Eac3, ["av1", "eac3"]),
+    ] {
+        let told = film.stream(node(format, codecs(video, audio)), Vec::new());
+        near(&times(&told, 0), &[0.0, 2.0, 3.0]);
+        let mut made = Vec::new();
+        for track in 0..told.tracks.len() {
+            let path = joined(&film, &told, track as i32, &format!("{video:?}-{audio:?}-{track}.mp4"));
+            decodes(&path);
+            let streams = ffprobe(&path, "-show_entries stream=codec_name");
+            made.extend(
+                streams
+                    .lines()
+                    .take_while(|line| !line.is_empty())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        assert_eq!(made, names);
+        assert_eq!(frames(&film.path(&format!("{video:?}-{audio:?}-0.mp4"))), 90);
+    }
+}
+
+#[test]
+fn av1_needs_segments_of_whole_frames() {
+    let film = Film::of("30000/1001", 1);
+    let (mut settings, sound) = encoded();
+    settings.as_mut().unwrap().codec = Some(VideoCodec::Av1.into());
+    let refused = film.refused(node(SegmentFormat::Fmp4, (settings, sound)));
+    assert!(refused.contains("not whole frames") && refused.contains("2.002"), "{refused}");
+}
+
+#[test]
 fn copies_are_cut_at_their_own_key_frames_and_lose_nothing() {
     let film = Film::new();
     let source = pictures(&film.path("film.mp4"));

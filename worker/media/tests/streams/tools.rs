@@ -9,7 +9,7 @@ use std::{
 
 use mps_proto::worker::v1::{ChildMember, ChildOrder, PlanNode, SetMember, SetResume, SetTrack};
 
-use crate::pass_tools::{carry_out_watched, ffmpeg, order};
+use crate::pass_tools::{carry_out, carry_out_watched, ffmpeg, order};
 
 /// What the child told of a set, with the bytes of each member by track and index.
 pub struct Told {
@@ -65,6 +65,13 @@ impl Film {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// What the failure of a node says.
+    pub fn refused(&self, node: PlanNode) -> String {
+        let order = order(&self.path(&self.name), vec![node], &self.path("outputs"));
+        let result = carry_out(&order);
+        format!("{:?} {:?}", result.failure, result.nodes.first().map(|node| &node.failure))
     }
 
     pub fn stream(&self, node: PlanNode, sets: Vec<SetResume>) -> Told {

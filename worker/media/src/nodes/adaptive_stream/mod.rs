@@ -35,8 +35,6 @@ use crate::{
 pub(super) use renditions::resolve;
 pub(super) use single::SingleStream;
 
-/// Frames per second of a film whose own rate varies.
-const USUAL_RATE: (i32, i32) = (30, 1);
 /// Segments of this length where the settings name none.
 const SEGMENT: Duration = Duration::from_secs(4);
 

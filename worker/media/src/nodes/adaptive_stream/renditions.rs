@@ -7,7 +7,7 @@ use mps_proto::{
     worker::v1::{Failure, PlanNode},
 };
 
-use super::{AdaptiveStream, Improvements, SEGMENT, Sound, USUAL_RATE};
+use super::{AdaptiveStream, Improvements, SEGMENT, Sound};
 use crate::{
     nodes::{
         Context, Resolved, improve,
@@ -95,10 +95,10 @@ fn videos(
     let (mut made, mut pictures) = (Vec::with_capacity(asked.len()), Vec::new());
     for video in asked {
         let mut encode = VideoEncode::resolve(video, film)?;
+        // Renditions are aligned: no key frames but where segments begin.
         encode.gop = Gop::Time(span);
         encode.scene_cuts = false;
-        // A picture may stand longer than a segment lasts, and every segment must be there.
-        encode.frame_rate = encode.frame_rate.or_else(|| frame_rate(Some(film)).is_none().then_some(USUAL_RATE));
+        encode.cut_every(span, film)?;
         let picture = improve::dress(&mut encode.look, video, node, context, clip)?;
         pictures.extend(picture.map(|picture| (picture, improve::scales(&encode.look, context.facts))));
         made.push(Video::Encode(Box::new(encode)));

@@ -1,21 +1,15 @@
 //! Transcodes whose container is HLS: a stream of one film, encoded or as it is.
 
-use std::time::Duration;
+use mps_proto::{v1::SegmentFormat, worker::v1::PlanSet};
 
-use mps_proto::{
-    v1::{SegmentFormat, VideoCodec},
-    worker::v1::PlanSet,
-};
-
-use super::{AdaptiveStream, SEGMENT, Sound, USUAL_RATE};
+use super::{AdaptiveStream, SEGMENT, Sound};
 use crate::{
-    job::{Context, Job},
+    job::{Context, Resolved},
     nodes::{
         improve::{self, Extras},
         transcode::{self, Audio, Video},
     },
-    pass::encoders::{Gop, VideoEncode},
-    rules::{self, Clip, frame_rate},
+    rules::{self, Clip},
     segments::TrackPlan,
 };
 
@@ -28,14 +22,14 @@ pub(in crate::nodes) struct SingleStream {
 }
 
 impl SingleStream {
-    pub fn resolve(self, set: &PlanSet, context: &Context) -> Box<dyn Job> {
+    pub fn resolve(self, set: &PlanSet, context: &Context) -> Resolved {
         let span = set.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
         let sounds = self.sounds(context);
         let mut videos: Vec<Video> = self.video.into_iter().collect();
         let mut pictures = Vec::new();
         for video in &mut videos {
-            if let Video::Encode(encode) = video {
-                cut(encode, span, context);
+            if let (Video::Encode(encode), Some(film)) = (video, rules::film(context.facts)) {
+                encode.cut_every(span, film)?;
                 let picture = self.extras.picture.clone();
                 pictures.extend(picture.map(|picture| (picture, improve::scales(&encode.look, context.facts))));
             }
@@ -57,7 +51,7 @@ impl SingleStream {
             pictures,
             applied: Vec::new(),
         };
-        Box::new(stream.begun())
+        Ok(Box::new(stream.begun()))
     }
 
     fn sounds(&self, context: &Context) -> Vec<Sound> {
@@ -91,16 +85,4 @@ impl SingleStream {
         });
         made.collect()
     }
-}
-
-/// Key frames where segments begin, besides those that the settings want.
-fn cut(encode: &mut VideoEncode, span: Duration, context: &Context) {
-    match encode.codec {
-        // Its encoder counts frames, and takes no request.
-        VideoCodec::Av1 => encode.gop = Gop::Time(span),
-        _ => encode.cuts = Some(span),
-    }
-    // A picture may stand longer than a segment lasts, and every segment must be there.
-    let varies = frame_rate(rules::film(context.facts)).is_none();
-    encode.frame_rate = encode.frame_rate.or(varies.then_some(USUAL_RATE));
 }

@@ -116,7 +116,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
             clip,
             extras,
         };
-        return Ok(film.resolve(set, context));
+        return film.resolve(set, context);
     }
     Ok(Box::new(Transcode {
         output: first_output(node)?,

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const USUAL_GOP: i32 = 250;
+/// Frames per second of a film whose own rate varies, where it must not.
+const USUAL_RATE: (i32, i32) = (30, 1);
 
 impl VideoEncode {
     /// `stream`: the input's film.
@@ -45,6 +47,43 @@ impl VideoEncode {
         levels::unless_exceeded(&resolved, stream)?;
         Ok(resolved)
     }
+
+    /// Key frames where segments begin: at each multiple of a span.
+    pub fn cut_every(&mut self, span: Duration, stream: &MediaStream) -> Result<(), Failure> {
+        let own_rate = crate::rules::frame_rate(Some(stream));
+        let rate = self.frame_rate.or(own_rate).unwrap_or(USUAL_RATE);
+        // A picture may stand longer than a segment lasts, and every segment must be there; x265 counts besides.
+        if own_rate.is_none() || self.codec == VideoCodec::H265 {
+            self.frame_rate = Some(rate);
+        }
+        if self.codec == VideoCodec::Av1 {
+            self.gop = Gop::Frames(whole_frames(span, rate)?);
+        } else {
+            self.cuts = Some(span);
+        }
+        Ok(())
+    }
+}
+
+/// Frames of a span, for an encoder that counts them and takes no request for a key frame.
+fn whole_frames(span: Duration, (num, den): (i32, i32)) -> Result<i32, Failure> {
+    let per_second = f64::from(num) / f64::from(den.max(1));
+    let frames = span.as_secs_f64() * per_second;
+    if (frames - frames.round()).abs() < 0.001 {
+        return Ok((frames.round() as i32).max(1));
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        format!(
+            "segments of {} s are not whole frames at {per_second:.3} frames per second, which AV1's encoder needs",
+            span.as_secs_f64()
+        ),
+        &format!(
+            "set segment_duration to {:.3}s, or frame_rate_num to {}",
+            frames.round() / per_second,
+            per_second.round()
+        ),
+    ))
 }
 
 /// Frame rates that MPEG-2 has (ISO/IEC 13818-2, table 6-4).
