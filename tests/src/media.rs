@@ -141,6 +141,21 @@ pub fn worst_psnr(one: &Path, other: &Path, size: &str) -> f64 {
     worst.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{log}"))
 }
 
+/// The peak of what a low tone does not hold, in dB, but for the first and the last second: where packets do not fit there is a click.
+pub fn loudest_click(path: &Path, seconds: u32) -> f64 {
+    let steep = ["highpass=f=3000"; 3].join(",");
+    let filter = format!("{steep},atrim=start=1:end={},astats=measure_perchannel=none", seconds - 1);
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-i"])
+        .arg(path)
+        .args(["-map", "0:a:0", "-af", &filter, "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let peak = log.rsplit_once("Peak level dB: ").and_then(|(_, rest)| rest.lines().next());
+    peak.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{log}"))
+}
+
 /// The cues of a file of subtitles: when, as SubRip writes it, and what.
 pub fn cues(path: &Path) -> Vec<(String, String)> {
     let output = Command::new("ffmpeg")

@@ -63,16 +63,16 @@ async fn playlists(stack: &Stack) -> Option<Vec<MediaPlaylist>> {
     Some(all)
 }
 
-/// Waits until each track has some segments; pictures are far from their end then, while sound may be near it.
-async fn half_way(stack: &Stack) -> Vec<MediaPlaylist> {
-    let growing = until("some segments of each track are published", DEADLINE, || async {
+/// Waits until pictures have so many segments and sound some; pictures are far from their end then, while sound may be near it.
+async fn grown_to(stack: &Stack, segments: usize) -> Vec<MediaPlaylist> {
+    let growing = until(&format!("{segments} segments are published"), DEADLINE, || async {
         let all = playlists(stack).await?;
-        all.iter().all(|playlist| playlist.segments.len() >= 3).then_some(all)
+        all[..VIDEOS].iter().all(|video| video.segments.len() >= segments).then_some(all)
     })
     .await;
-    for playlist in &growing[..VIDEOS] {
-        let is_part = !playlist.is_ended && playlist.segments.len() < SEGMENTS * 2 / 3;
-        assert!(is_part, "the film was too short for this machine: {playlist:?}");
+    for video in &growing[..VIDEOS] {
+        let is_part = !video.is_ended && video.segments.len() < SEGMENTS * 3 / 4;
+        assert!(is_part, "the film was too short for this machine: {video:?}");
     }
     growing
 }
@@ -120,18 +120,40 @@ fn assert_plays(folder: &Path, playlists: &[MediaPlaylist]) {
         let mut expected: Vec<u64> = playlists[..VIDEOS].iter().map(pictures).collect();
         expected.sort_unstable();
         assert_eq!(videos, expected, "{manifest}: {streams:?}");
-        assert!(
-            streams.iter().any(|(kind, frames)| kind == "audio" && *frames > 0),
-            "{manifest}: {streams:?}"
-        );
+        let sounds: Vec<f64> = streams
+            .iter()
+            .filter(|(kind, _)| kind == "audio")
+            .map(|(_, packets)| *packets as f64 * 1024.0 / 48_000.0)
+            .collect();
+        let is_whole = |seconds: &f64| (seconds - playlists[VIDEOS].seconds).abs() < 0.05;
+        assert!(sounds.len() == 1 && sounds.iter().all(is_whole), "{manifest}: {streams:?}");
     }
+}
+
+/// The stream shows the whole film, picture by picture, though so many attempts made it.
+async fn assert_whole(stack: &Stack, playlists: &[MediaPlaylist], attempts: usize) {
+    for playlist in playlists {
+        assert_eq!(playlist.segments.len(), SEGMENTS);
+        assert!((playlist.seconds - f64::from(FILM_SECONDS)).abs() < 0.05, "{playlist:?}");
+        assert!(playlist.segments.iter().map(|segment| attempt(segment)).is_sorted(), "{playlist:?}");
+    }
+    for video in &playlists[..VIDEOS] {
+        let last = video.segments.last().map(|segment| attempt(segment));
+        assert_eq!(last, Some(attempts), "{video:?}");
+    }
+    let folder = stack.mirror(DIRECTORY).await;
+    assert_plays(&folder, playlists);
+    let likeness = media::worst_psnr(&folder.join("film_0.m3u8"), &film(stack), "320x180");
+    assert!(likeness > 35.0, "a picture is another one than in the film: {likeness} dB");
+    let click = media::loudest_click(&folder.join("film.m3u8"), FILM_SECONDS);
+    assert!(click < -60.0, "sound is broken: {click} dB");
 }
 
 async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
     let mut stack = Stack::start(StackOptions::on(kind).workers(2).slots(1)).await;
     stack.wait_joined(2).await;
     let name = started(&stack, streams::stream(slow_ladder())).await;
-    let before = half_way(&stack).await;
+    let before = grown_to(&stack, 3).await;
     let made = etags(&stack).await;
     let worker = stack.workers.iter().position(|worker| !worker.children().is_empty());
     let worker = &mut stack.workers[worker.expect("a worker encodes the film")];
@@ -168,19 +190,8 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
         for file in before.files() {
             assert_eq!(made.get(file), kept.get(file), "{file} was written again");
         }
-        assert_eq!(whole.segments.len(), SEGMENTS);
-        assert!((whole.seconds - f64::from(FILM_SECONDS)).abs() < 0.05, "{whole:?}");
-        let attempts: Vec<usize> = whole.segments.iter().map(|segment| attempt(segment)).collect();
-        assert!(attempts.is_sorted(), "{attempts:?}");
     }
-    for video in &whole[..VIDEOS] {
-        let last = video.segments.last().map(|segment| attempt(segment));
-        assert_eq!(last, Some(2), "{video:?}");
-    }
-    let folder = stack.mirror(DIRECTORY).await;
-    assert_plays(&folder, &whole);
-    let likeness = media::worst_psnr(&folder.join("film_0.m3u8"), &film(&stack), "320x180");
-    assert!(likeness > 35.0, "a picture is another one than in the film: {likeness} dB");
+    assert_whole(&stack, &whole, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,6 +204,22 @@ async fn stream_of_a_killed_worker_is_continued_without_a_gap_on_postgres() {
     killed_worker_is_replaced_on(DatabaseKind::Postgres).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_whose_child_dies_twice_is_whole() {
+    let stack = Stack::start(StackOptions::default().slots(1)).await;
+    let name = started(&stack, streams::stream(slow_ladder())).await;
+    let mut segments = 0;
+    for _ in 0..2 {
+        let growing = grown_to(&stack, segments + 3).await;
+        segments = growing[..VIDEOS].iter().map(|video| video.segments.len()).max().unwrap_or(0);
+        kill_child(&stack);
+    }
+    let task = stack.wait_ended(&name, DEADLINE).await;
+    assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", stack.logs());
+    let whole = playlists(&stack).await.expect("all playlists are there");
+    assert_whole(&stack, &whole, 3).await;
+}
+
 /// A stream in its middle: its task, and what is published by now.
 async fn half_made(stack: &Stack, keep_partial: bool) -> (String, Vec<MediaPlaylist>) {
     let stream = AdaptiveStreamNode {
@@ -200,7 +227,7 @@ async fn half_made(stack: &Stack, keep_partial: bool) -> (String, Vec<MediaPlayl
         ..streams::stream(slow_ladder())
     };
     let name = started(stack, stream).await;
-    (name, half_way(stack).await)
+    (name, grown_to(stack, 3).await)
 }
 
 async fn cancel(stack: &Stack, name: &str) {
@@ -213,10 +240,17 @@ async fn cancel(stack: &Stack, name: &str) {
     assert_eq!(task.state(), TaskState::Cancelled, "{task:#?}\n{}", stack.logs());
 }
 
+fn kill_child(stack: &Stack) {
+    let children = stack.workers[0].children();
+    assert!(!children.is_empty());
+    for child in children {
+        kill(Pid::from_raw(child), Signal::SIGKILL).expect("the child is ours");
+    }
+}
+
 /// The only attempt dies.
 async fn fail(stack: &Stack, name: &str) {
-    let child = stack.workers[0].children()[0];
-    kill(Pid::from_raw(child), Signal::SIGKILL).expect("the child is ours");
+    kill_child(stack);
     let task = stack.wait_ended(name, DEADLINE).await;
     assert_eq!(task.state(), TaskState::Failed, "{task:#?}\n{}", stack.logs());
 }
