@@ -312,6 +312,52 @@ async fn failed_stream_that_keeps_its_part_is_ended_and_plays() {
     assert_closed(&stack, &name, &before).await;
 }
 
+/// A stream of a film whose file lacks its end.
+async fn cut_short(stack: &Stack, keep_partial: bool) -> String {
+    let path = film(stack);
+    let whole = stack.folder.path().join("whole.mp4");
+    media::clip(&whole, 30, "320x180");
+    // the index must come first to be there at all
+    media::ffmpeg(&format!("-i {} -c copy -movflags +faststart", whole.display()), &path);
+    let bytes = std::fs::read(&path).expect("the film was made");
+    std::fs::write(&path, &bytes[..bytes.len() * 6 / 10]).expect("it can be cut");
+    stack.upload(&path, "in/film.mp4").await;
+    let stream = AdaptiveStreamNode {
+        keep_partial,
+        ..streams::stream(streams::ladder(&[180, 90]))
+    };
+    let name = submit(&stack.client().await, request("in/film.mp4", vec![streams::node(stream)])).await;
+    let task = stack.wait_ended(&name, DEADLINE).await;
+    let error = task.node_statuses[0].error.clone().expect("the node failed");
+    assert!(error.message.starts_with("the input is cut"), "{error:?}");
+    name
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_of_a_cut_input_leaves_nothing_in_the_bucket() {
+    let stack = Stack::start(StackOptions::default()).await;
+    let name = cut_short(&stack, false).await;
+    assert_removed(&stack, &name).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_of_a_cut_input_that_keeps_its_part_plays_up_to_the_cut() {
+    let stack = Stack::start(StackOptions::default()).await;
+    let name = cut_short(&stack, true).await;
+    wait_set(&stack, &name, SetState::Closed).await;
+    let kept = playlists(&stack).await.expect("all playlists are there");
+    for playlist in &kept {
+        assert!(playlist.is_ended && (14.0..20.0).contains(&playlist.seconds), "{playlist:?}");
+    }
+    let folder = stack.mirror(DIRECTORY).await;
+    for manifest in ["film.m3u8", "film.mpd"] {
+        // the last pictures may be lost with those that they are told from
+        let streams = media::frames_of_streams(&folder.join(manifest));
+        let videos = streams.iter().filter(|(kind, frames)| kind == "video" && *frames >= 14 * 30);
+        assert_eq!((streams.len(), videos.count()), (TRACKS, VIDEOS), "{manifest}: {streams:?}");
+    }
+}
+
 /// Every state of a task as its watcher is told it.
 async fn watched(stack: &Stack, name: String) -> tokio::task::JoinHandle<Vec<Task>> {
     let mut events = Box::pin(stack.client().await.watch(WatchOptions::default()));
