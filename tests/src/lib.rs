@@ -7,6 +7,7 @@ pub mod media;
 pub mod process;
 pub mod s3;
 pub mod stack;
+pub mod streams;
 pub mod wait;
 pub mod web;
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    hash::{BuildHasher, Hasher, RandomState},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -111,11 +112,16 @@ fn parent_of(pid: i32) -> Option<i32> {
     fields.next()?.parse().ok()
 }
 
-/// A port on loopback that was free a moment ago.
+/// A port on loopback that was free a moment ago; below those that the system gives to connections, so that none takes it before it is
+/// listened at.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .map(|a| a.port())
+    let candidates = std::iter::repeat_with(|| {
+        let random = RandomState::new().build_hasher().finish();
+        10_000 + (random % 20_000) as u16
+    });
+    candidates
+        .take(1000)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("loopback has a free port")
 }
 

@@ -204,6 +204,16 @@ impl Stack {
         Process::start(&mut command, &self.log(&format!("worker-{index}")))
     }
 
+    /// Waits until so many workers take units: they try their encoders first.
+    pub async fn wait_joined(&self, count: usize) {
+        let client = self.client().await;
+        until(&format!("{count} workers have joined"), Duration::from_secs(60), || async {
+            let listed = client.system().list_workers(v1::ListWorkersRequest::default()).await.ok()?;
+            (listed.into_inner().workers.len() == count).then_some(())
+        })
+        .await;
+    }
+
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.public_port)
     }

@@ -1,33 +1,20 @@
 //! Adaptive streams as whole tasks: manifests that ffmpeg reads and a browser plays.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use mps_proto::v1::{self, Node, TaskState, node::Operation};
-use mps_tests::{Stack, StackOptions, browser, media, stack};
+use mps_proto::v1::{self, AdaptiveStreamNode, AdaptiveStreamSettings, Node, SegmentFormat, TaskState, node::Operation};
+use mps_tests::{
+    Stack, StackOptions, browser, media, stack,
+    streams::{self, MediaPlaylist},
+};
 
-fn ladder() -> Node {
-    let rendition = |height: i32| v1::Rendition {
-        video: Some(v1::VideoSettings {
-            height_px: Some(height),
-            ..Default::default()
-        }),
-    };
-    Node {
-        key: String::new(),
-        operation: Some(Operation::AdaptiveStream(v1::AdaptiveStreamNode {
-            source: Some(v1::adaptive_stream_node::Source::Inline(v1::AdaptiveStreamSettings {
-                segment_duration: Some(Duration::from_secs(2).try_into().expect("short")),
-                renditions: vec![rendition(360), rendition(180)],
-                audio: vec![v1::AudioRendition {
-                    audio: Some(v1::AudioSettings::default()),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            })),
-            ..Default::default()
-        })),
-    }
-}
+const DIRECTORY: &str = "out/in/clip.mp4/";
+/// Of the clip, in segments of 2 s.
+const SECONDS: u32 = 14;
+const SEGMENTS: usize = 7;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stream_plays_by_hls_and_dash() {
@@ -36,7 +23,11 @@ async fn stream_plays_by_hls_and_dash() {
     media::clip(&clip, 14, "640x360");
     running.upload(&clip, "in/clip.mp4").await;
     let client = running.client().await;
-    let name = stack::submit(&client, stack::request("in/clip.mp4", vec![ladder()])).await;
+    let name = stack::submit(
+        &client,
+        stack::request("in/clip.mp4", vec![streams::node(streams::stream(streams::ladder(&[360, 180])))]),
+    )
+    .await;
     let task = running.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", running.logs());
     let status = &task.node_statuses[0];
@@ -47,7 +38,7 @@ async fn stream_plays_by_hls_and_dash() {
         assert_eq!(set.state(), v1::SetState::Complete);
         assert!(set.member_count >= 7 * 3, "{set:?}");
     }
-    let folder = mirror(&running).await;
+    let folder = running.mirror(DIRECTORY).await;
     for output in &status.outputs {
         let file = output.key.rsplit('/').next().unwrap_or_default();
         let manifest = folder.join(file);
@@ -109,7 +100,7 @@ async fn transcodes_to_hls_play_encoded_and_as_they_are() {
     let name = stack::submit(&client, stack::request("in/clip.mp4", nodes)).await;
     let task = running.wait_ended(&name, Duration::from_secs(180)).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", running.logs());
-    let folder = mirror(&running).await;
+    let folder = running.mirror(DIRECTORY).await;
     // The preset makes 25 frames a second.
     for (status, (tracks, frames)) in task.node_statuses.iter().zip([(1, 350), (1, 420), (2, 420)]) {
         let output = &status.outputs[0];
@@ -132,26 +123,115 @@ async fn transcodes_to_hls_play_encoded_and_as_they_are() {
     }
 }
 
-/// Every output as files in one folder.
-async fn mirror(running: &Stack) -> PathBuf {
-    let client = running.client().await;
-    let folder = running.folder.path().join("mirror");
-    std::fs::create_dir_all(&folder).expect("the folder can be made");
-    let listed = client
-        .storages()
-        .list_objects(v1::ListObjectsRequest {
-            storage: "local".into(),
-            directory: "out/".into(),
-            recursive: true,
-            page_size: 1000,
-            ..Default::default()
-        })
-        .await
-        .expect("objects can be listed")
-        .into_inner();
-    for object in listed.objects {
-        let file = folder.join(object.key.rsplit('/').next().unwrap_or_default());
-        client.download("local", &object.key, &file, |_| {}).await.expect("download works");
+/// The folder with everything that a stream of the clip published.
+async fn made(running: &Stack, stream: AdaptiveStreamNode) -> PathBuf {
+    let clip = running.folder.path().join("clip.mp4");
+    media::clip(&clip, SECONDS, "320x180");
+    running.upload(&clip, "in/clip.mp4").await;
+    let request = stack::request("in/clip.mp4", vec![streams::node(stream)]);
+    let name = stack::submit(&running.client().await, request).await;
+    let task = running.wait_ended(&name, Duration::from_secs(120)).await;
+    assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", running.logs());
+    running.mirror(DIRECTORY).await
+}
+
+fn media_playlist(folder: &Path, track: usize) -> MediaPlaylist {
+    let text = std::fs::read_to_string(folder.join(format!("film_{track}.m3u8"))).expect("the track has a playlist");
+    MediaPlaylist::parse(&text)
+}
+
+fn assert_whole(folder: &Path, track: usize, suffix: &str) {
+    let playlist = media_playlist(folder, track);
+    assert!(
+        playlist.is_ended && (playlist.seconds - f64::from(SECONDS)).abs() < 0.05,
+        "{playlist:?}"
+    );
+    assert_eq!(playlist.segments.len(), SEGMENTS);
+    assert!(playlist.segments.iter().all(|segment| segment.ends_with(suffix)), "{playlist:?}");
+    playlist.assert_continuous(folder);
+}
+
+fn frames_of<'a>(streams: &'a [(String, u64)], kind: &'a str) -> Vec<u64> {
+    let of_kind = streams.iter().filter(|(of, _)| of == kind);
+    of_kind.map(|(_, frames)| *frames).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transport_stream_plays_by_hls() {
+    let running = Stack::start(StackOptions::default()).await;
+    let settings = AdaptiveStreamSettings {
+        segment_format: Some(SegmentFormat::Ts.into()),
+        ..streams::ladder(&[180, 90])
+    };
+    let folder = made(&running, streams::stream(settings)).await;
+    assert!(!folder.join("film.mpd").exists());
+    for track in 0..3 {
+        assert_whole(&folder, track, ".ts");
     }
-    folder
+    let streams = media::frames_of_streams(&folder.join("film.m3u8"));
+    assert_eq!(frames_of(&streams, "video"), [u64::from(SECONDS) * 30; 2]);
+    assert_eq!(frames_of(&streams, "audio").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_of_sound_alone_plays_by_hls_and_dash() {
+    let running = Stack::start(StackOptions::default()).await;
+    let folder = made(&running, streams::stream(streams::ladder(&[]))).await;
+    assert_whole(&folder, 0, ".m4s");
+    for manifest in ["film.m3u8", "film.mpd"] {
+        let streams = media::frames_of_streams(&folder.join(manifest));
+        let [(kind, packets)] = streams.as_slice() else {
+            panic!("{manifest}: {streams:?}");
+        };
+        let seconds = *packets as f64 * 1024.0 / 48_000.0;
+        assert!(
+            kind == "audio" && (seconds - f64::from(SECONDS)).abs() < 0.05,
+            "{manifest}: {streams:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn soft_subtitles_of_a_stream_lie_in_the_segments_that_show_them() {
+    let running = Stack::start(StackOptions::default()).await;
+    let srt = running.folder.path().join("text.srt");
+    std::fs::write(
+        &srt,
+        "1\n00:00:01,000 --> 00:00:03,000\nfirst\n\n2\n00:00:09,500 --> 00:00:10,000\nsecond\n",
+    )
+    .unwrap();
+    running.upload(&srt, "in/text.srt").await;
+    let object = v1::StorageObject {
+        storage: "local".into(),
+        key: "in/text.srt".into(),
+    };
+    let subtitle = v1::Subtitle {
+        source: Some(v1::subtitle::Source::Object(object)),
+        language: "en".into(),
+        ..Default::default()
+    };
+    let stream = AdaptiveStreamNode {
+        subtitles: vec![subtitle],
+        ..streams::stream(streams::ladder(&[180]))
+    };
+    let folder = made(&running, stream).await;
+    let cue = |time: &str, text: &str| (time.to_owned(), text.to_owned());
+    let first = cue("00:00:01,000 --> 00:00:03,000", "first");
+    let second = cue("00:00:09,500 --> 00:00:10,000", "second");
+
+    let playlist = media_playlist(&folder, 2);
+    assert_eq!((playlist.segments.len(), playlist.is_ended), (SEGMENTS, true), "{playlist:?}");
+    let cues: Vec<_> = playlist.segments.iter().map(|segment| media::cues(&folder.join(segment))).collect();
+    let (first, second) = (vec![first], vec![second]);
+    assert_eq!(cues, [first.clone(), first, vec![], vec![], second, vec![], vec![]]);
+
+    // ffmpeg reads no segments of text by DASH: they must be the same files
+    let mpd = std::fs::read_to_string(folder.join("film.mpd")).expect("the stream has an MPD");
+    assert!(mpd.contains("mimeType=\"text/vtt\" lang=\"en\""), "{mpd}");
+    let template = mpd
+        .split('"')
+        .find(|value| value.starts_with("film_2_"))
+        .expect("the track has a template");
+    let named = (0..SEGMENTS).map(|number| template.replace("$Number$", &number.to_string()));
+    assert_eq!(named.collect::<Vec<_>>(), playlist.segments);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mps_proto::v1::{ListWorkersRequest, TaskState};
+use mps_proto::v1::TaskState;
 use mps_tests::{
     Stack, StackOptions,
     database::DatabaseKind,
@@ -35,11 +35,7 @@ async fn killed_worker_is_replaced_on(kind: DatabaseKind) {
     let client = stack.client().await;
     // It tries its encoders before it joins, which is no part of the lease.
     stack.add_worker();
-    until("the other worker has joined", Duration::from_secs(60), || async {
-        let listed = client.system().list_workers(ListWorkersRequest::default()).await.ok()?;
-        (listed.into_inner().workers.len() == 2).then_some(())
-    })
-    .await;
+    stack.wait_joined(2).await;
     assert!(!stack.workers[0].children().is_empty(), "the clip was too short for this machine");
     stack.workers[0].kill();
     let killed = Instant::now();

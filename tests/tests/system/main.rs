@@ -13,6 +13,7 @@ mod readme;
 mod requests;
 mod security;
 mod series;
+mod streams;
 mod templates;
 mod urls;
 mod watching;
