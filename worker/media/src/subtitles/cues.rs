@@ -77,6 +77,8 @@ pub fn as_webvtt(cues: &[Cue], zero_90k: i64) -> String {
         let lines: Vec<_> = cue.text.lines().filter(|line| !line.trim().is_empty()).collect();
         let _ = write!(text, "\n{} --> {}\n{}\n", clock(cue.start), clock(cue.end), lines.join("\n"));
     }
+    // Some players read the segments of a track as one file.
+    text.push('\n');
     text
 }
 
