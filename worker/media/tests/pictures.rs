@@ -363,7 +363,7 @@ fn two_runs_give_the_same_bytes() {
             animation(animated(v1::AnimatedFormat::Gif)),
             animation(animated(v1::AnimatedFormat::Webp)),
             samples(700, v1::ImageFormat::Png),
-            node(Settings::ImageSprite(sprite.clone()), &["jpg", "vtt"]),
+            node(Settings::ImageSprite(sprite), &["jpg", "vtt"]),
             node(Settings::Cover(cover), &["webp"]),
         ];
         let read = |node: PlanNode| {
