@@ -17,6 +17,8 @@ async fn main() {
     }
     if is_wanted("ladder") {
         nodes::everything(&mut report).await;
+    }
+    if is_wanted("shaka") {
         nodes::against_shaka(&mut report).await;
     }
     if is_wanted("pictures") {
