@@ -208,10 +208,12 @@ impl SetWriter {
 
     /// The node ends: `finish` tells why.
     fn fail(&self, pad: &gst::Pad, failure: Failure) {
-        if let Ok(mut state) = self.state.lock() {
+        let is_first = self.state.lock().is_ok_and(|mut state| {
+            let is_first = state.failure.is_none();
             state.failure.get_or_insert(failure);
-        }
-        if let Some(element) = pad.parent_element() {
+            is_first
+        });
+        if let Some(element) = pad.parent_element().filter(|_| is_first) {
             gst::element_error!(element, gst::StreamError::Mux, ["segments cannot be written"]);
         }
     }

@@ -239,12 +239,52 @@ fn every_codec_of_hls_is_written() {
 }
 
 #[test]
+fn av1_with_scenes_that_change_has_its_key_frames_where_segments_begin() {
+    let film = Film::made(
+        "-f lavfi -i color=red:s=160x120:r=30:d=1.3 -f lavfi -i mandelbrot=s=160x120:r=30 -filter_complex [0][1]concat=n=2 -t 5 \
+         -c:v libx264 -preset veryfast -pix_fmt yuv420p",
+    );
+    let (mut settings, _) = encoded();
+    if let Some(settings) = &mut settings {
+        settings.codec = Some(VideoCodec::Av1.into());
+        settings.scene_cuts = Some(true);
+    }
+    let told = film.stream(node(SegmentFormat::Fmp4, (settings, None)), Vec::new());
+    near(&times(&told, 0), &[0.0, 2.0, 4.0, 5.0]);
+    // 45 frames are the most between two of them, and 30 are what fits into a segment.
+    near(&keys(&joined(&film, &told, 0, "scenes.mp4")), &[0.0, 1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn every_codec_of_fragmented_mp4_is_copied() {
+    for (arguments, names) in [
+        ("-c:v libx265 -x265-params log-level=none -c:a ac3", ["hevc", "ac3"]),
+        ("-c:v libaom-av1 -cpu-used 8 -c:a eac3", ["av1", "eac3"]),
+    ] {
+        let film = Film::named(
+            &format!("-f lavfi -i testsrc2=s=160x120:r=30:d=3 -f lavfi -i sine=f=440:r=48000:d=3 -g 30 -pix_fmt yuv420p {arguments}"),
+            "film.mkv",
+        );
+        let told = film.stream(node(SegmentFormat::Fmp4, copied()), Vec::new());
+        let picture = joined(&film, &told, 0, "copy.mp4");
+        assert_eq!(pictures(&picture), pictures(&film.path("film.mkv")), "{names:?}");
+        let sound = joined(&film, &told, 1, "sound.mp4");
+        decodes(&sound);
+        let codec = |file: &Path| ffprobe(file, "-show_entries stream=codec_name");
+        assert_eq!([codec(&picture), codec(&sound)], names);
+    }
+}
+
+#[test]
 fn av1_needs_segments_of_whole_frames() {
     let film = Film::of("30000/1001", 1);
     let (mut settings, sound) = encoded();
     settings.as_mut().unwrap().codec = Some(VideoCodec::Av1.into());
     let refused = film.refused(node(SegmentFormat::Fmp4, (settings, sound)));
-    assert!(refused.contains("segments of 2 s are not whole frames"), "{refused}");
+    assert!(
+        refused.contains("segments of 2 s are not whole frames") && refused.contains("2.002 s are"),
+        "{refused}"
+    );
 }
 
 #[test]

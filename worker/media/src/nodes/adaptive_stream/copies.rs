@@ -33,7 +33,7 @@ impl AdaptiveStream {
             Kind::Sound { number, track } => (
                 source.copied_tracks.get(&track),
                 rules::sounds(facts).get(track).copied(),
-                format!("audio-copy{number}"),
+                format!("copy{number}"),
                 starts.audio,
             ),
         };
@@ -63,7 +63,10 @@ fn form(codec: &str) -> (&'static str, Option<gst::Caps>) {
     };
     match codec {
         "hevc" => ("h265parse", film("video/x-h265", "hvc1")),
-        "av1" => ("av1parse", None),
+        "av1" => {
+            let caps = gst::Caps::builder("video/x-av1").field("stream-format", "obu-stream");
+            ("av1parse", Some(caps.field("alignment", "tu").build()))
+        }
         "aac" => {
             let caps = gst::Caps::builder("audio/mpeg")
                 .field("mpegversion", 4)

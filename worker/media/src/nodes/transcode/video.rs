@@ -52,38 +52,49 @@ impl VideoEncode {
     pub fn cut_every(&mut self, span: Duration, stream: &MediaStream) -> Result<(), Failure> {
         let own_rate = crate::rules::frame_rate(Some(stream));
         let rate = self.frame_rate.or(own_rate).unwrap_or(USUAL_RATE);
-        // A picture may stand longer than a segment lasts, and every segment must be there; x265 counts besides.
-        if own_rate.is_none() || self.codec == VideoCodec::H265 {
+        let counts = matches!(self.codec, VideoCodec::Av1 | VideoCodec::H265);
+        // A picture may stand longer than a segment lasts, and every segment must be there; who counts needs every frame.
+        if own_rate.is_none() || counts {
             self.frame_rate = Some(rate);
         }
-        if self.codec == VideoCodec::Av1 {
-            self.gop = Gop::Frames(whole_frames(span, rate)?);
-        } else {
+        if self.codec != VideoCodec::Av1 {
             self.cuts = Some(span);
+            return Ok(());
         }
+        // Its encoder takes no request for a key frame, and counts anew from those of its own.
+        let frames = whole_frames(span, rate)?;
+        self.scene_cuts = false;
+        self.gop = Gop::Frames(match self.gop {
+            Gop::Frames(most) => (1..=most.min(frames)).rev().find(|gop| frames % gop == 0).unwrap_or(1),
+            Gop::Time(_) => frames,
+        });
         Ok(())
     }
 }
 
-/// Frames of a span, for an encoder that counts them and takes no request for a key frame.
+/// Frames of a span, for an encoder that counts them.
 fn whole_frames(span: Duration, (num, den): (i32, i32)) -> Result<i32, Failure> {
-    let per_second = f64::from(num) / f64::from(den.max(1));
+    let (num, den) = (i64::from(num.max(1)), i64::from(den.max(1)));
+    let per_second = num as f64 / den as f64;
     let frames = span.as_secs_f64() * per_second;
     if (frames - frames.round()).abs() < 0.001 {
         return Ok((frames.round() as i32).max(1));
     }
+    // The fewest frames that last whole milliseconds.
+    let step = (num / gcd(num, den * 1000)) as f64;
+    let good = (frames / step).round().max(1.0) * step / per_second;
     Err(failure::data(
         ErrorReason::Unsupported,
         format!(
-            "segments of {} s are not whole frames at {per_second:.3} frames per second, which AV1's encoder needs",
+            "segments of {} s are not whole frames at {per_second:.3} frames per second, which AV1's encoder needs: {good:.3} s are",
             span.as_secs_f64()
         ),
-        &format!(
-            "set segment_duration to {:.3}s, or frame_rate_num to {}",
-            frames.round() / per_second,
-            per_second.round()
-        ),
+        &format!("set segment_duration to {good:.3}s"),
     ))
+}
+
+fn gcd(one: i64, other: i64) -> i64 {
+    if other == 0 { one } else { gcd(other, one % other) }
 }
 
 /// Frame rates that MPEG-2 has (ISO/IEC 13818-2, table 6-4).
