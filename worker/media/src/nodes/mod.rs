@@ -31,7 +31,11 @@ pub fn resolve(plan: &MediaPlan, context: &Context) -> Vec<(PlanNode, Resolved)>
 
 fn resolve_node(node: &PlanNode, context: &Context) -> Resolved {
     match node.settings.as_ref().and_then(|settings| settings.settings.as_ref()) {
-        Some(Settings::Transcode(settings)) => transcode::resolve(node, settings, context),
+        Some(Settings::Transcode(settings)) => match &node.set {
+            // Its container is HLS.
+            Some(set) => adaptive_stream::resolve_single(node, set, settings, context),
+            None => transcode::resolve(node, settings, context),
+        },
         Some(Settings::AdaptiveStream(settings)) => adaptive_stream::resolve(node, settings, context),
         Some(Settings::Snapshot(settings)) => snapshot::resolve(node, settings, context),
         Some(Settings::SampleSnapshot(settings)) => sample_snapshot::resolve(node, settings, context),

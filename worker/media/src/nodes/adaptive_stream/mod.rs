@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub(super) use renditions::resolve;
-pub(super) use single::SingleStream;
+pub(super) use single::resolve as resolve_single;
 
 /// Segments of this length where the settings name none.
 const SEGMENT: Duration = Duration::from_secs(4);

@@ -98,6 +98,14 @@ fn nearest_rate(codec: AudioCodec, wanted_hz: i32) -> i32 {
 }
 
 impl Sound {
+    /// For each track of the output, the tracks of the input that become it.
+    pub fn outputs(&self) -> Vec<Vec<usize>> {
+        match self.mix {
+            true => vec![self.tracks.clone()],
+            false => self.tracks.iter().map(|track| vec![*track]).collect(),
+        }
+    }
+
     /// `None`: the output has no sound, since the input has none and nobody asked for a certain track.
     pub fn resolve(
         settings: &AudioSettings,

@@ -12,9 +12,7 @@ use mps_proto::{
 };
 
 use super::{
-    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved, Tracks,
-    adaptive_stream::SingleStream,
-    first_output,
+    Branch, Checking, Context, Job, Made, Needs, Preparing, Resolved, Tracks, first_output,
     improve::{self, Extras},
 };
 use crate::{
@@ -56,80 +54,86 @@ pub enum Video {
     Encode(Box<VideoEncode>),
 }
 
+/// What a transcode makes, whatever it is written to.
+pub struct Film {
+    pub video: Option<Video>,
+    pub sound: Option<Sound>,
+    pub clip: Clip,
+    pub extras: Extras,
+}
+
 pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &Context) -> Resolved {
-    let facts = context.facts;
-    let film = film_of(facts);
-    if settings.video.is_some() && film.is_none() {
-        return Err(stream_missing(
-            "the input has no picture",
-            "use an audio preset, such as preset-m4a-96k",
-        ));
-    }
-    let rule = match &node.set {
-        Some(set) => containers::hls(set.segment_format()),
-        None => container_rule(settings.container())?,
-    };
-    let sound = match &settings.audio {
-        Some(audio) => {
-            let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
-            if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
-                audio::fit_rate(encode, audio.sample_rate_hz, rule.container)?;
-            }
-            sound
-        }
-        None => None,
-    };
-    if settings.video.is_none() && sound.is_none() {
-        return Err(stream_missing(
-            "the input has no sound",
-            "use a node with video, or an input with sound",
-        ));
-    }
-    if let Some(sound) = &sound {
-        unless_held(rule, sound, facts)?;
-    }
-    let clip = Clip::resolve(
-        node.start_offset.as_ref(),
-        node.end_offset.as_ref(),
-        duration(facts),
-        frame_rate(film),
-    )?;
-    let mut video = settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?;
-    let mut extras = Extras {
-        sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
-        subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
-        ..Extras::default()
-    };
-    if node.set.is_none() {
-        subtitles::soft::unless_held(settings.container(), &extras.subtitles)?;
-    }
-    match (&mut video, &settings.video) {
-        (Some(Video::Encode(video)), Some(settings)) => {
-            extras.picture = improve::dress(&mut video.look, settings, node, context, clip)?;
-        }
-        _ => improve::unless_undrawable(node)?,
-    }
-    if let Some(set) = &node.set {
-        let film = SingleStream {
-            video,
-            sound,
-            clip,
-            extras,
-        };
-        return film.resolve(set, context);
-    }
+    let film = Film::resolve(node, settings, container_rule(settings.container())?, context)?;
+    subtitles::soft::unless_held(settings.container(), &film.extras.subtitles)?;
     Ok(Box::new(Transcode {
         output: first_output(node)?,
         container: settings.container(),
-        video,
-        sound,
-        clip,
+        video: film.video,
+        sound: film.sound,
+        clip: film.clip,
         kept: Kept {
             tags: settings.metadata() != MetadataPolicy::Strip,
             cover: settings.cover_art() != MetadataPolicy::Strip,
         },
-        extras,
+        extras: film.extras,
     }))
+}
+
+impl Film {
+    /// `rule`: that of what it is written to.
+    pub fn resolve(node: &PlanNode, settings: &TranscodeSettings, rule: &ContainerRule, context: &Context) -> Result<Self, Failure> {
+        let facts = context.facts;
+        let film = film_of(facts);
+        if settings.video.is_some() && film.is_none() {
+            return Err(stream_missing(
+                "the input has no picture",
+                "use an audio preset, such as preset-m4a-96k",
+            ));
+        }
+        let sound = match &settings.audio {
+            Some(audio) => {
+                let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
+                if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
+                    audio::fit_rate(encode, audio.sample_rate_hz, rule.container)?;
+                }
+                sound
+            }
+            None => None,
+        };
+        if settings.video.is_none() && sound.is_none() {
+            return Err(stream_missing(
+                "the input has no sound",
+                "use a node with video, or an input with sound",
+            ));
+        }
+        if let Some(sound) = &sound {
+            unless_held(rule, sound, facts)?;
+        }
+        let clip = Clip::resolve(
+            node.start_offset.as_ref(),
+            node.end_offset.as_ref(),
+            duration(facts),
+            frame_rate(film),
+        )?;
+        let mut video = settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?;
+        let mut extras = Extras {
+            sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
+            subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
+            ..Extras::default()
+        };
+        match (&mut video, &settings.video) {
+            (Some(Video::Encode(video)), Some(settings)) => {
+                extras.picture = improve::dress(&mut video.look, settings, node, context, clip)?;
+            }
+            _ => improve::unless_undrawable(node)?,
+        }
+        Ok(Self {
+            video,
+            sound,
+            clip,
+            extras,
+        })
+    }
 }
 
 fn container_rule(container: Container) -> Result<&'static ContainerRule, Failure> {
@@ -198,11 +202,7 @@ impl Job for Transcode {
     fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
         let Some(sound) = &self.sound else { return Ok(()) };
         let Audio::Encode(settings) = &sound.how else { return Ok(()) };
-        let outputs: Vec<Vec<usize>> = match sound.mix {
-            true => vec![sound.tracks.clone()],
-            false => sound.tracks.iter().map(|track| vec![*track]).collect(),
-        };
-        let asked = self.extras.sound.as_ref();
+        let (asked, outputs) = (self.extras.sound.as_ref(), sound.outputs());
         (self.extras.treatments, self.extras.applied) = improve::treat(asked, settings, &outputs, self.clip, preparing)?;
         Ok(())
     }

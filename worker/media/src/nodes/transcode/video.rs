@@ -58,7 +58,7 @@ impl VideoEncode {
             self.frame_rate = Some(rate);
         }
         if self.codec != VideoCodec::Av1 {
-            self.cuts = Some(span);
+            self.cuts = (self.gop != Gop::Time(span)).then_some(span);
             return Ok(());
         }
         // Its encoder takes no request for a key frame, and counts anew from those of its own.
