@@ -7,6 +7,7 @@ mod colour;
 pub mod jpeg;
 mod tone_curve;
 mod tone_map;
+mod tone_table;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 

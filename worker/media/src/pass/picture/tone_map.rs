@@ -2,7 +2,7 @@
 
 use std::{
     num::NonZero,
-    sync::{Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     thread::available_parallelism,
 };
 
@@ -11,19 +11,16 @@ use gst_base::subclass::{BaseTransformMode, prelude::*};
 use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, subclass::prelude::*};
 use mps_proto::worker::v1::Failure;
 
-use super::{colour::Hdr, tone_curve::Curve};
+use super::{colour::Hdr, tone_curve::Curve, tone_table::Table};
 use crate::pass::elements::broken;
 
 /// What the element takes and gives.
 pub const INPUT_FORMAT: &str = "I420_10LE";
 pub const OUTPUT_FORMAT: &str = "I420";
-/// Nodes of the table along luma and along each chroma axis.
-const LUMA_NODES: usize = 65;
-const CHROMA_NODES: usize = 65;
 /// Pixels from which a picture is worth another thread.
 const PIXELS_PER_THREAD: usize = 1 << 18;
 /// Brightest light in units of 100 cd/m² where the film does not tell.
-const USUAL_PEAK: f32 = 10.0;
+const USUAL_PEAK: f64 = 10.0;
 
 /// Makes the element.
 pub fn element(pipeline: &gst::Pipeline, name: &str, hdr: Hdr) -> Result<gst::Element, Failure> {
@@ -41,7 +38,7 @@ glib::wrapper! {
 #[derive(Debug, Default)]
 pub struct ToneMapFilter {
     hdr: OnceLock<Hdr>,
-    table: Mutex<Option<Table>>,
+    table: Mutex<Option<Arc<Table>>>,
 }
 
 #[glib::object_subclass]
@@ -97,9 +94,7 @@ impl VideoFilterImpl for ToneMapFilter {
             .table
             .lock()
             .map_err(|_| gst::loggable_error!(gst::CAT_RUST, "the tone map's table is lost"))?;
-        if table.as_ref().is_none_or(|table| table.curve != curve) {
-            *table = Some(Table::of(curve));
-        }
+        *table = Some(Table::of(curve));
         Ok(())
     }
 
@@ -116,85 +111,12 @@ impl VideoFilterImpl for ToneMapFilter {
 }
 
 /// As the film tells it: by its content, else by the display that it was graded on.
-fn peak(caps: &gst::Caps) -> f32 {
-    let content = gst_video::VideoContentLightLevel::from_caps(caps).map(|level| f32::from(level.max_content_light_level()) / 100.0);
+fn peak(caps: &gst::Caps) -> f64 {
+    let content = gst_video::VideoContentLightLevel::from_caps(caps).map(|level| f64::from(level.max_content_light_level()) / 100.0);
     let display = gst_video::VideoMasteringDisplayInfo::from_caps(caps)
-        .map(|display| display.max_display_mastering_luminance() as f32 / 10_000.0 / 100.0);
-    let told = |peak: &f32| *peak > 0.0;
+        .map(|display| f64::from(display.max_display_mastering_luminance()) / 10_000.0 / 100.0);
+    let told = |peak: &f64| *peak > 0.0;
     content.ok().filter(told).or(display.ok().filter(told)).unwrap_or(USUAL_PEAK)
-}
-
-/// Values of luma, blue and red chroma in 8 bits at the nodes of a grid over 10-bit codes; luma varies fastest.
-#[derive(Debug)]
-struct Table {
-    curve: Curve,
-    nodes: Vec<[f32; 3]>,
-}
-
-impl Table {
-    fn of(curve: Curve) -> Self {
-        let mut nodes = Vec::with_capacity(LUMA_NODES * CHROMA_NODES * CHROMA_NODES);
-        for red in 0..CHROMA_NODES {
-            for blue in 0..CHROMA_NODES {
-                for luma in 0..LUMA_NODES {
-                    // Limited range: luma 64 to 940, chroma 64 to 960 around 512.
-                    let luma = (code(luma, LUMA_NODES) - 64.0) / 876.0;
-                    let chroma = |node| (code(node, CHROMA_NODES) - 512.0) / 896.0;
-                    let [y, cb, cr] = curve.map([luma.clamp(0.0, 1.0), chroma(blue), chroma(red)]);
-                    nodes.push([16.0 + 219.0 * y, 128.0 + 224.0 * cb, 128.0 + 224.0 * cr]);
-                }
-            }
-        }
-        Self { curve, nodes }
-    }
-
-    /// The line of luma nodes between four nodes of chroma.
-    fn chroma(&self, blue: u16, red: u16) -> Between<'_> {
-        let ((low_blue, blue), (low_red, red)) = (place(blue, CHROMA_NODES), place(red, CHROMA_NODES));
-        let line = |blue: usize, red: usize| {
-            let start = (red * CHROMA_NODES + blue) * LUMA_NODES;
-            self.nodes.get(start..start + LUMA_NODES).unwrap_or_default()
-        };
-        Between {
-            lines: [
-                line(low_blue, low_red),
-                line(low_blue + 1, low_red),
-                line(low_blue, low_red + 1),
-                line(low_blue + 1, low_red + 1),
-            ],
-            weights: [(1.0 - blue) * (1.0 - red), blue * (1.0 - red), (1.0 - blue) * red, blue * red],
-        }
-    }
-}
-
-fn code(node: usize, nodes: usize) -> f32 {
-    node as f32 * 1023.0 / (nodes - 1) as f32
-}
-
-/// The node before a code, and the way to the next.
-fn place(code: u16, nodes: usize) -> (usize, f32) {
-    let position = f32::from(code.min(1023)) * ((nodes - 1) as f32 / 1023.0);
-    let low = (position as usize).min(nodes - 2);
-    (low, position - low as f32)
-}
-
-struct Between<'a> {
-    lines: [&'a [[f32; 3]]; 4],
-    weights: [f32; 4],
-}
-
-impl Between<'_> {
-    /// One of the three values at a luma.
-    fn at(&self, luma: u16, value: usize) -> u8 {
-        let (low, way) = place(luma, LUMA_NODES);
-        let mut sum = 0.5;
-        for (line, weight) in self.lines.iter().zip(self.weights) {
-            if let Some([first, second]) = line.get(low..low + 2) {
-                sum += weight * (first[value] + (second[value] - first[value]) * way);
-            }
-        }
-        sum.clamp(0.0, 255.0) as u8
-    }
 }
 
 /// Planes of a picture.
