@@ -6,7 +6,7 @@ mod transcode_tools;
 use std::path::Path;
 
 use mps_proto::v1::{
-    self, AudioCodec, AudioTrackSelector, Container, Fit, HdrPolicy, PadFill, RateControl, VideoCodec, audio_track_selector::Selector,
+    self, AudioCodec, AudioTrackSelector, Container, Fit, PadFill, RateControl, VideoCodec, audio_track_selector::Selector,
 };
 use pass_tools::{ffmpeg, ffprobe, filtered, number};
 use transcode_tools::{Film, audio, node, video};
@@ -282,101 +282,6 @@ fn pictures_are_cut_turned_and_barred() {
         let first = text.split("YAVG=").nth(1).unwrap().split_whitespace().next().unwrap();
         assert!(corner.contains(&number(first)), "{fill:?} {first}");
     }
-}
-
-/// Colour bars in PQ, BT.2020, 10 bits.
-fn pq_bars(film: &Film) {
-    ffmpeg(
-        "-f lavfi -i smptehdbars=s=320x180:r=10:d=1 -vf scale=out_color_matrix=bt2020nc,format=yuv420p10le -c:v libx265 -x265-params \
-         log-level=none:lossless=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc -color_primaries bt2020 -color_trc smpte2084 \
-         -colorspace bt2020nc",
-        &film.path("pq.mkv"),
-    );
-}
-
-#[test]
-fn high_dynamic_range_is_kept_mapped_or_refused() {
-    let film = Film::new();
-    pq_bars(&film);
-    let with = |codec, policy: HdrPolicy, bits| {
-        let mut wanted = video(codec);
-        (wanted.hdr, wanted.bit_depth, wanted.crf) = (Some(policy as i32), Some(bits), Some(1));
-        film.transcode_of("pq.mkv", vec![node("a", settings(Container::Mkv, wanted))])
-            .remove(0)
-    };
-    let kept = with(VideoCodec::H265, HdrPolicy::Keep, 10).unwrap();
-    assert_eq!(
-        stream(&kept, "pix_fmt,color_transfer,color_primaries"),
-        "yuv420p10le,smpte2084,bt2020"
-    );
-    assert!(with(VideoCodec::H265, HdrPolicy::Refuse, 8).unwrap_err().contains("refuse"));
-    let mapped = with(VideoCodec::H264, HdrPolicy::ToneMap, 8).unwrap();
-    assert_eq!(stream(&mapped, "pix_fmt,color_transfer,color_primaries"), "yuv420p,bt709,bt709");
-    if let Ok(folder) = std::env::var("KEEP") {
-        std::fs::copy(&mapped, format!("{folder}/mapped.mkv")).unwrap();
-    }
-    let chain = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p";
-    let ours = pixels(&mapped, "null");
-    let theirs = pixels(&film.path("pq.mkv"), chain);
-    let pairs = ours.chunks(3).zip(theirs.chunks(3));
-    let differences = pairs.map(|(one, other)| (delta_e(one, other), one, other));
-    let worst = differences.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
-    assert!(ours.len() == theirs.len() && worst.0 < 3.0, "{worst:?}");
-}
-
-/// The middle of cells of 20 x 12 in the first picture, as RGB.
-fn pixels(file: &Path, filter: &str) -> Vec<u8> {
-    let output = std::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-i"])
-        .arg(file)
-        .args([
-            "-vf",
-            &format!("{filter},scale=in_color_matrix=bt709:in_range=tv,format=rgb24"),
-            "-frames:v",
-            "1",
-            "-f",
-            "rawvideo",
-            "-",
-        ])
-        .output()
-        .unwrap();
-    // Rows near the edges between patterns show how chroma is enlarged, not how it is mapped.
-    let middles = (0..8)
-        .chain(12..15)
-        .flat_map(|row| (0..16).map(move |column| ((row * 12 + 6) * 320 + column * 20 + 10) * 3));
-    middles.flat_map(|start| output.stdout[start..start + 3].to_vec()).collect()
-}
-
-/// CIE 1976 difference of two sRGB colours.
-fn delta_e(one: &[u8], other: &[u8]) -> f64 {
-    let lab = |rgb: &[u8]| {
-        let linear = |value: u8| {
-            let value = f64::from(value) / 255.0;
-            if value <= 0.04045 {
-                value / 12.92
-            } else {
-                ((value + 0.055) / 1.055).powf(2.4)
-            }
-        };
-        let [r, g, b] = [linear(rgb[0]), linear(rgb[1]), linear(rgb[2])];
-        let curve = |value: f64| {
-            if value > 0.008856 {
-                value.cbrt()
-            } else {
-                7.787 * value + 16.0 / 116.0
-            }
-        };
-        let x = curve((0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505);
-        let y = curve(0.2126 * r + 0.7152 * g + 0.0722 * b);
-        let z = curve((0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089);
-        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
-    };
-    lab(one)
-        .iter()
-        .zip(lab(other))
-        .map(|(one, other)| (one - other).powi(2))
-        .sum::<f64>()
-        .sqrt()
 }
 
 #[test]

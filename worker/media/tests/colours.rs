@@ -1,0 +1,128 @@
+//! Colours of what a pass writes, against those that the standards' formulas give.
+
+mod colour_tools;
+mod pass_tools;
+mod transcode_tools;
+
+use std::path::{Path, PathBuf};
+
+use colour_tools::{BT601, BT709, BT2020, Hdr, Range, codes, film, patches, rgb, tone_mapped, ways, worst};
+use mps_proto::v1::{self, Container, HdrPolicy, PadFill, VideoCodec};
+use pass_tools::ffprobe;
+use transcode_tools::{Film, node, video};
+
+fn stream(file: &Path, entry: &str) -> String {
+    ffprobe(file, &format!("-select_streams v:0 -show_entries stream={entry}"))
+}
+
+/// Greys, colours inside BT.709's gamut and outside of it, as codes of either transfer function: 0.75 is 1,000 cd/m² of PQ.
+fn wide_colours() -> Vec<[u16; 3]> {
+    let colours = [
+        [0.0, 0.0, 0.0],
+        [0.5, 0.5, 0.5],
+        [0.75, 0.75, 0.75],
+        [0.58, 0.55, 0.53],
+        [0.45, 0.5, 0.6],
+        [0.75, 0.0, 0.0],
+        [0.0, 0.75, 0.0],
+        [0.0, 0.0, 0.75],
+        [0.0, 0.6, 0.55],
+        [0.6, 0.0, 0.6],
+        [0.7, 0.7, 0.1],
+    ];
+    colours.map(|colour| codes(colour, BT2020, Range::Limited, 10)).to_vec()
+}
+
+/// A film of those in 10 bits; `transfer` in x265's words.
+fn wide_film(film_of: &Film, transfer: &str) -> PathBuf {
+    let file = film_of.path(&format!("{transfer}.mkv"));
+    let encoder = format!(
+        "-c:v libx265 -preset ultrafast -x265-params log-level=none:lossless=1:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc \
+         -color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc"
+    );
+    film(&wide_colours(), "yuv420p10le", 80, &encoder, &file);
+    file
+}
+
+#[test]
+fn high_dynamic_range_is_kept_mapped_or_refused() {
+    let folder = Film::new();
+    for (transfer, hdr) in [("smpte2084", Hdr::Pq), ("arib-std-b67", Hdr::Hlg)] {
+        let source = wide_film(&folder, transfer);
+        let name = source.file_name().unwrap().to_str().unwrap();
+        let with = |codec, policy: HdrPolicy, bits| {
+            let mut wanted = video(codec);
+            (wanted.hdr, wanted.bit_depth, wanted.crf) = (Some(policy as i32), Some(bits), Some(1));
+            let settings = v1::TranscodeSettings {
+                container: Some(Container::Mkv as i32),
+                video: Some(wanted),
+                ..Default::default()
+            };
+            folder.transcode_of(name, vec![node("a", settings)]).remove(0)
+        };
+        let kept = with(VideoCodec::H265, HdrPolicy::Keep, 10).unwrap();
+        assert_eq!(
+            stream(&kept, "pix_fmt,color_transfer,color_primaries"),
+            format!("yuv420p10le,{transfer},bt2020")
+        );
+        let wide = wide_colours();
+        let (difference, found, wanted) = worst(&patches(&kept, wide.len()), &patches(&source, wide.len()));
+        assert!(difference < 2.0, "{transfer} kept: {found:?} instead of {wanted:?}");
+        assert!(with(VideoCodec::H265, HdrPolicy::Refuse, 8).unwrap_err().contains("refuse"));
+        let mapped = with(VideoCodec::H264, HdrPolicy::ToneMap, 8).unwrap();
+        assert_eq!(stream(&mapped, "pix_fmt,color_transfer,color_primaries"), "yuv420p,bt709,bt709");
+        let wanted: Vec<_> = wide.iter().map(|samples| tone_mapped(*samples, hdr)).collect();
+        let (difference, found, wanted) = worst(&patches(&mapped, wide.len()), &wanted);
+        println!("{transfer}: {difference:.2}");
+        assert!(
+            difference < 2.0,
+            "{transfer} mapped, {difference:.2}: {found:?} instead of {wanted:?}"
+        );
+    }
+}
+
+/// Plain colours, 0 to 1 a channel.
+const PLAIN: [[f64; 3]; 9] = [
+    [1.0, 1.0, 1.0],
+    [0.75, 0.75, 0.75],
+    [0.0, 0.0, 0.0],
+    [1.0, 0.0, 0.0],
+    [0.0, 1.0, 0.0],
+    [0.0, 0.0, 1.0],
+    [0.75, 0.75, 0.0],
+    [0.0, 0.75, 0.75],
+    [0.8, 0.6, 0.5],
+];
+
+#[test]
+fn colours_stay_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let tags = |tag: &str| format!("-colorspace {tag} -color_primaries {tag} -color_trc {tag}");
+    for (name, height, shares, range, options) in [
+        ("hd.mp4", 720, BT709, Range::Limited, tags("bt709")),
+        ("sd.mp4", 240, BT601, Range::Limited, tags("smpte170m")),
+        ("odd.mp4", 720, BT601, Range::Limited, tags("smpte170m")),
+        ("full.mp4", 720, BT709, Range::Full, tags("bt709") + " -color_range pc"),
+    ] {
+        let input = folder.path().join(name);
+        let samples = PLAIN.map(|colour| codes(colour, shares, range, 8));
+        film(
+            &samples,
+            "yuv420p",
+            height,
+            &format!("-c:v libx264 -preset ultrafast -crf 1 {options}"),
+            &input,
+        );
+        let wanted = samples.map(|samples| rgb(samples, shares, range, 8).map(|value| value * 255.0));
+        let nodes = ways::all((360, height as i32), PadFill::Black).into_iter();
+        // Large animations take their time.
+        let nodes = nodes.filter(|(way, _)| height < 720 || !["gif", "animated webp", "sprite"].contains(way));
+        for (way, file) in ways::made(&input, nodes.collect()) {
+            let (difference, found, wanted) = worst(&patches(&file, PLAIN.len()), &wanted);
+            assert!(difference < 3.0, "{name} {way}, {difference:.1}: {found:?} instead of {wanted:?}");
+            if way.ends_with("film") {
+                assert_eq!(stream(&file, "color_range,pix_fmt"), "yuv420p,tv", "{name}");
+            }
+        }
+    }
+}
