@@ -43,6 +43,8 @@ pub struct Track {
     pub longest: Duration,
     /// Packets whose decoding time lies before that of the one before.
     pub disorder: u64,
+    /// Packets that begin behind the end of what is shown, as an edit list says it.
+    pub hidden: u64,
     last_dts: Option<gst::ClockTime>,
 }
 
@@ -96,23 +98,31 @@ pub enum Trouble {
     Setup(String),
 }
 
+/// Is told of each packet: the number of its track, the pad where its caps stand, and its presentation time in the time of the media.
+pub type Watch = Arc<dyn Fn(usize, &gst::Pad, &gst::Buffer, Option<Duration>) + Send + Sync>;
+
 /// Walks a file. Blocks, at most for the deadline.
+pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
+    walk_watched(path, until, deadline, None)
+}
+
+/// The same, telling of each packet.
 ///
 /// parsebin loses an error that its demuxer posts while it is being plugged, and then waits for ever; the same file shows its
 /// error in the next try. So a try that shows no stream within its time is followed by another one.
-pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
+pub fn walk_watched(path: &Path, until: Until, deadline: Duration, watch: Option<&Watch>) -> Walk {
     let ends = Instant::now() + deadline;
     for patience in FIRST_STREAM_PATIENCE {
-        let walk = walk_once(path, until, ends, *patience);
+        let walk = walk_once(path, until, ends, *patience, watch);
         if !(walk.tracks.is_empty() && walk.trouble == Some(Trouble::Deadline)) {
             return walk;
         }
     }
-    walk_once(path, until, ends, deadline)
+    walk_once(path, until, ends, deadline, watch)
 }
 
-fn walk_once(path: &Path, until: Until, ends: Instant, patience: Duration) -> Walk {
-    let reader = match Reader::start(path) {
+fn walk_once(path: &Path, until: Until, ends: Instant, patience: Duration, watch: Option<&Watch>) -> Walk {
+    let reader = match Reader::start(path, watch) {
         Ok(reader) => reader,
         Err(error) => {
             return Walk {
@@ -147,7 +157,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(path: &Path) -> Result<Self, String> {
+    fn start(path: &Path, watch: Option<&Watch>) -> Result<Self, String> {
         let pipeline = gst::Pipeline::with_name("walk");
         let source = element("filesrc", "walk-source")?;
         source.set_property("location", path);
@@ -155,7 +165,7 @@ impl Reader {
         pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
         source.link(&parser).map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared::default());
-        connect(&parser, &pipeline, &shared);
+        connect(&parser, &pipeline, &shared, watch.cloned());
         // From here on dropping the reader stops the pipeline.
         let reader = Self { pipeline, shared };
         // An error of the state change is on the bus, with its reason.
@@ -232,20 +242,22 @@ fn is_timed(caps: &gst::Caps) -> bool {
     ["video/", "audio/", "image/"].iter().any(|kind| name.starts_with(kind))
 }
 
-fn connect(parser: &gst::Element, pipeline: &gst::Pipeline, shared: &Arc<Shared>) {
+fn connect(parser: &gst::Element, pipeline: &gst::Pipeline, shared: &Arc<Shared>, watch: Option<Watch>) {
     let weak = pipeline.downgrade();
     let taps = shared.clone();
     parser.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        if let Some(tap) = tap_pad(&pipeline, pad) {
-            lock(&taps.taps).push(tap);
+        let mut taps = lock(&taps.taps);
+        let number = taps.len();
+        if let Some(tap) = tap_pad(&pipeline, pad, number, watch.clone()) {
+            taps.push(tap);
         }
     });
     let known = shared.clone();
     parser.connect_no_more_pads(move |_| known.all_known.store(true, Ordering::Release));
 }
 
-fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad) -> Option<Tap> {
+fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad, number: usize, watch: Option<Watch>) -> Option<Tap> {
     let sink = gst::ElementFactory::make("fakesink")
         .name(format!("walk-sink-{}", source.name()))
         .property("sync", false)
@@ -258,8 +270,11 @@ fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad) -> Option<Tap> {
     let track = Arc::new(Mutex::new(Track::default()));
     let counted = track.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(buffer) = info.buffer() {
-            count(pad, buffer, &mut lock(&counted));
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            let time = count(pad, buffer, &mut lock(&counted));
+            if let Some(watch) = &watch {
+                watch(number, pad, buffer, time);
+            }
         }
         gst::PadProbeReturn::Ok
     });
@@ -268,7 +283,8 @@ fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad) -> Option<Tap> {
     Some(Tap { pad, track })
 }
 
-fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) {
+/// Counts a packet; gives its presentation time.
+fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<Duration> {
     if track.packets == 0 {
         track.caps = pad.current_caps();
     }
@@ -281,19 +297,17 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) {
         track.disorder += u64::from(track.last_dts.is_some_and(|last| dts < last));
         track.last_dts = Some(dts);
     }
-    let Some(start) = buffer.pts().or(buffer.dts()) else { return };
+    let stamp = buffer.pts().or(buffer.dts())?;
     let length = buffer.duration().unwrap_or_default();
     track.longest = track.longest.max(length.into());
-    let Some(start) = media_time(pad, start) else { return };
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    track.hidden += u64::from(segment.stop().is_some_and(|stop| stamp >= stop));
+    let start = Duration::from(segment.to_stream_time(stamp)?);
     let end = start + Duration::from(length);
     track.first = Some(track.first.map_or(start, |first| first.min(start)));
     track.end = Some(track.end.map_or(end, |last| last.max(end)));
-}
-
-fn media_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<Duration> {
-    let event = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
-    segment.to_stream_time(time).map(Duration::from)
+    Some(start)
 }
 
 fn collect_tags(pad: &gst::Pad, of_track: &mut Vec<gst::TagList>, of_file: &mut Vec<gst::TagList>) {

@@ -5,7 +5,7 @@ mod odd_corpus;
 use std::{path::Path, process::Command, time::Duration};
 
 use mps_media::{
-    check::{Expectation, check_output},
+    check::{Expectation, Sound, Span, check_output},
     faststart::move_index_first,
 };
 use odd_corpus::Corpus;
@@ -20,9 +20,16 @@ fn film(seconds: f64, frames: u64) -> Expectation {
         width_px: 320,
         height_px: 180,
         video_frames: Some(frames),
-        audio_codec: Some("aac".into()),
+        sound: track("aac"),
         ..Expectation::default()
     }
+}
+
+fn track(codec: &str) -> Vec<Sound> {
+    vec![Sound {
+        codec: codec.into(),
+        span: None,
+    }]
 }
 
 fn refusal(path: &Path, expected: &Expectation) -> String {
@@ -69,6 +76,34 @@ fn a_long_film_passes_by_samples() {
 }
 
 #[test]
+fn transport_streams_pass_whatever_their_key_frames() {
+    let corpus = Corpus::new();
+    let codecs = [
+        ("h264", "libx264 -preset veryfast -bf 3 -g 50 -pix_fmt yuv420p"),
+        ("h264", "libx264 -preset veryfast -bf 3 -g 250 -pix_fmt yuv420p"),
+        (
+            "hevc",
+            "libx265 -preset ultrafast -x265-params log-level=error:open-gop=1:keyint=40",
+        ),
+        ("mpeg2video", "mpeg2video -bf 2 -g 15 -b:v 1M"),
+    ];
+    for (number, (codec, encoder)) in codecs.into_iter().enumerate() {
+        let name = format!("film{number}.ts");
+        let source = "-f lavfi -i testsrc2=s=160x90:r=25:d=5 -f lavfi -i sine=440:r=48000:d=5";
+        let path = corpus.ffmpeg(&name, &format!("{source} -c:v {encoder} -c:a mp2"));
+        let expected = Expectation {
+            video_codec: Some(codec.into()),
+            width_px: 160,
+            height_px: 90,
+            duration_tolerance: Duration::from_millis(80),
+            sound: track("mp2"),
+            ..film(5.0, 125)
+        };
+        check_output(&path, &expected, DEADLINE).unwrap_or_else(|failure| panic!("{encoder}: {failure:?}"));
+    }
+}
+
+#[test]
 fn what_differs_is_said() {
     let corpus = Corpus::new();
     let path = corpus.make("faststart");
@@ -85,12 +120,18 @@ fn what_differs_is_said() {
     };
     assert!(refusal(&path, &other).contains("[h264], expected [hevc]"));
     let silent = Expectation {
-        audio_codec: None,
+        sound: Vec::new(),
         ..film(2.0, 60)
     };
     assert!(refusal(&path, &silent).contains("audio streams are [aac]"));
     let longer_sound = Expectation {
-        audio_duration: Some(Duration::from_secs(4)),
+        sound: vec![Sound {
+            span: Some(Span {
+                first: Duration::ZERO,
+                end: Duration::from_secs(4),
+            }),
+            ..track("aac").remove(0)
+        }],
         ..film(2.0, 60)
     };
     assert!(refusal(&path, &longer_sound).contains("its sound"));
@@ -112,12 +153,12 @@ fn sound_and_pictures_pass() {
     let sound = Expectation {
         duration: Some(Duration::from_secs(2)),
         duration_tolerance: Duration::from_millis(22),
-        audio_codec: Some("aac".into()),
+        sound: track("aac"),
         ..Expectation::default()
     };
     check_output(&corpus.make("no_video"), &sound, DEADLINE).unwrap();
     let mp3 = Expectation {
-        audio_codec: Some("mp3".into()),
+        sound: track("mp3"),
         ..sound
     };
     check_output(&corpus.make("mp3"), &mp3, DEADLINE).unwrap();

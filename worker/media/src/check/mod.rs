@@ -1,6 +1,8 @@
-//! The check of each output before it is handed over: demuxed whole, decoded at its start, its end and sampled groups of pictures.
+//! The check of each output before it is handed over: demuxed whole, and decoded at its start, its end and sampled groups of pictures
+//! meanwhile.
 
 mod decode;
+mod samples;
 mod whole;
 
 use std::{
@@ -16,17 +18,18 @@ use mps_proto::{
 
 use crate::{
     damage, failure, mp3, probe,
-    walk::{Track, Until, Walk, walk},
+    walk::{Track, Until, Walk, walk_watched},
 };
+use samples::{Decoded, Samples, Window};
 
 pub use whole::check_series;
 
 /// What an output must be.
 #[derive(Debug, Clone, Default)]
 pub struct Expectation {
-    /// `None` for pictures.
+    /// From the beginning of the first stream to the end of the last; `None` for pictures.
     pub duration: Option<Duration>,
-    /// How far the duration may be off: one frame of video, or one packet of sound.
+    /// How far times may be off: one frame of video, or one packet of sound.
     pub duration_tolerance: Duration,
     /// Codec by `MediaStream.codec`, such as "h264"; `None`: no video.
     pub video_codec: Option<String>,
@@ -34,14 +37,28 @@ pub struct Expectation {
     pub height_px: i32,
     /// Video frames, when they are known exactly.
     pub video_frames: Option<u64>,
-    /// `None`: no audio.
-    pub audio_codec: Option<String>,
-    /// Codecs of further tracks of sound.
-    pub more_audio: Vec<String>,
-    /// Duration of the sound alone, when it is known and differs from the picture's.
-    pub audio_duration: Option<Duration>,
+    /// Where the picture stands, when it is known.
+    pub video_span: Option<Span>,
+    /// Tracks of sound, in their order.
+    pub sound: Vec<Sound>,
     /// Streams were copied: they may be as damaged as the input was, and start inside a group of pictures.
     pub copied: bool,
+}
+
+/// What a track of sound must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sound {
+    /// Codec by `MediaStream.codec`.
+    pub codec: String,
+    /// Where it stands, when it is known.
+    pub span: Option<Span>,
+}
+
+/// Where a stream begins and ends, by the clock that all streams of the output share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub first: Duration,
+    pub end: Duration,
 }
 
 /// How long one picture may take to be checked.
@@ -76,7 +93,14 @@ fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo
         .map_err(|error| format!("it cannot be read: {error}"))?
         .len();
     let container = probe::container_of(path).ok_or_else(|| format!("{size} bytes are of no known container"))?;
-    let walk = walk(path, Until::End, left(ends));
+    // Damage is counted for the whole process: one check at a time can tell whose it is.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    damage::install();
+    let before = damage::count();
+    let windows = expected.duration.map(windows).unwrap_or_default();
+    let samples = Samples::new(windows.clone());
+    let walk = walk_watched(path, Until::End, left(ends), Some(&samples.watch()));
     if let Some(trouble) = &walk.trouble {
         return Err(trouble.to_string());
     }
@@ -93,7 +117,10 @@ fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo
                 expected,
                 promised,
             };
-            checked.check(&mut media, duration, ends)?;
+            checked.check(&mut media, duration)?;
+            let decoded = samples.finish(ends)?;
+            let damaged = damage::count().saturating_sub(before);
+            check_decoding(&walk, &windows, &decoded, damaged, expected)?;
         }
     }
     media.bitrate_bps = probe::overall_bitrate(&media);
@@ -108,7 +135,7 @@ fn compare_streams(media: &MediaInfo, expected: &Expectation) -> Result<(), Stri
     let of_kind = |kind: &str| media.streams.iter().filter(|stream| stream.kind == kind).collect::<Vec<_>>();
     let videos = of_kind("video");
     compare_codecs("video", &videos, expected.video_codec.as_deref().into_iter())?;
-    let sound = expected.audio_codec.iter().chain(&expected.more_audio).map(String::as_str);
+    let sound = expected.sound.iter().map(|sound| sound.codec.as_str());
     compare_codecs("audio", &of_kind("audio"), sound)?;
     for video in videos.iter().filter_map(|stream| stream.video.as_ref()) {
         let told = video.width_px > 0;
@@ -155,58 +182,82 @@ struct Film<'a> {
 }
 
 impl Film<'_> {
-    fn check(&self, media: &mut MediaInfo, wanted: Duration, ends: Instant) -> Result<(), String> {
+    fn check(&self, media: &mut MediaInfo, wanted: Duration) -> Result<(), String> {
         let (walk, expected) = (self.walk, self.expected);
-        let (video, audio) = (track_of(walk, "video/"), track_of(walk, "audio/"));
-        compare_packets("video", video)?;
-        compare_packets("audio", audio)?;
+        let (video, sound) = (tracks_of(walk, "video/").next(), tracks_of(walk, "audio/"));
+        video.map_or(Ok(()), |track| compare_packets("video", track))?;
+        sound.clone().try_for_each(|track| compare_packets("audio", track))?;
         if let (Some(frames), Some(track)) = (expected.video_frames, video)
             && track.packets != frames
         {
             return Err(format!("it has {} video frames, expected {frames}", track.packets));
         }
         let found = whole_duration(self.path, walk, media);
-        let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, audio);
+        let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, sound.clone().next());
         compare_durations("it", found, wanted, slack)?;
         if let Some(promised) = self.promised {
             compare_durations("its header", promised, wanted, slack)?;
         }
-        if let (Some(wanted), Some(track)) = (expected.audio_duration, audio) {
-            compare_durations("its sound", end_of(walk, media, track.end), wanted, slack)?;
-        }
+        self.compare_spans(slack)?;
         fill_streams(media, walk);
         media.duration = probe::to_proto(self.promised.unwrap_or(found));
-        check_decoding(self.path, walk, found, expected, ends)
+        Ok(())
+    }
+
+    /// Each stream begins where it should beside the others, and is as long as it should be.
+    fn compare_spans(&self, slack: Duration) -> Result<(), String> {
+        let film = tracks_of(self.walk, "video/").next().zip(self.expected.video_span);
+        let wanted = self.expected.sound.iter().map(|sound| sound.span);
+        let sound = tracks_of(self.walk, "audio/").zip(wanted);
+        let sound = sound.filter_map(|(track, span)| Some((track, span?)));
+        let all: Vec<(&Track, Span)> = film.into_iter().chain(sound.clone()).collect();
+        let begin_found = all.iter().filter_map(|(track, _)| track.first).min().unwrap_or_default();
+        let begin_wanted = all.iter().map(|(_, span)| span.first).min().unwrap_or_default();
+        for (number, (track, span)) in all.into_iter().enumerate() {
+            let what = if film.is_some() && number == 0 {
+                "its picture"
+            } else {
+                "its sound"
+            };
+            compare_durations(what, length(track), span.end.saturating_sub(span.first), slack)?;
+            let (found, wanted) = (track.first.unwrap_or_default(), span.first);
+            let (found, wanted) = (found.saturating_sub(begin_found), wanted.saturating_sub(begin_wanted));
+            if found.abs_diff(wanted) > slack {
+                let (found, wanted) = (found.as_secs_f64(), wanted.as_secs_f64());
+                return Err(format!("{what} begins at {found:.3} s, expected {wanted:.3} s"));
+            }
+        }
+        Ok(())
     }
 }
 
-fn track_of<'a>(walk: &'a Walk, kind: &str) -> Option<&'a Track> {
-    walk.tracks.iter().find(|track| track.media_type().starts_with(kind))
+fn tracks_of<'a>(walk: &'a Walk, kind: &'static str) -> impl Iterator<Item = &'a Track> + Clone {
+    walk.tracks.iter().filter(move |track| track.media_type().starts_with(kind))
 }
 
-fn compare_packets(name: &str, track: Option<&Track>) -> Result<(), String> {
+fn compare_packets(name: &str, track: &Track) -> Result<(), String> {
     match track {
-        Some(track) if track.packets == 0 => Err(format!("its {name} stream is empty")),
-        Some(track) if name == "video" && track.key_packets == 0 => Err(format!("its {name} stream has no key frame")),
-        Some(track) if track.disorder > 0 => Err(format!("{} packets of its {name} stream go back in time", track.disorder)),
+        track if track.packets == 0 => Err(format!("its {name} stream is empty")),
+        track if name == "video" && track.key_packets == 0 => Err(format!("its {name} stream has no key frame")),
+        track if track.disorder > 0 => Err(format!("{} packets of its {name} stream go back in time", track.disorder)),
+        track if track.hidden > 0 => Err(format!("{} packets of its {name} stream stand behind its end", track.hidden)),
         _ => Ok(()),
     }
 }
 
-/// End of the longest stream; what an MP3's encoder put around the sound does not count.
+/// From the beginning of the first stream to the end of the longest; what an MP3's encoder put around the sound does not count.
 fn whole_duration(path: &Path, walk: &Walk, media: &MediaInfo) -> Duration {
     let header = (media.container == "mp3").then(|| mp3::read(path).ok().flatten()).flatten();
     if let Some(duration) = header.and_then(|header| header.duration()) {
         return duration;
     }
-    end_of(walk, media, walk.tracks.iter().filter_map(|track| track.end).max())
+    let begin = walk.tracks.iter().filter_map(|track| track.first).min().unwrap_or_default();
+    let end = walk.tracks.iter().filter_map(|track| track.end).max().unwrap_or_default();
+    end.saturating_sub(begin)
 }
 
-/// Where media end. A transport stream's clock begins before its first picture.
-fn end_of(walk: &Walk, media: &MediaInfo, end: Option<Duration>) -> Duration {
-    let begin = walk.tracks.iter().filter_map(|track| track.first).min().unwrap_or_default();
-    let begin = if media.container == "mpegts" { begin } else { Duration::ZERO };
-    end.unwrap_or_default().saturating_sub(begin)
+fn length(track: &Track) -> Duration {
+    track.end.unwrap_or_default().saturating_sub(track.first.unwrap_or_default())
 }
 
 fn longest_packet(walk: &Walk) -> Duration {
@@ -235,7 +286,7 @@ fn fill_streams(media: &mut MediaInfo, walk: &Walk) {
         let Some(track) = usize::try_from(stream.index).ok().and_then(|index| walk.tracks.get(index)) else {
             continue;
         };
-        let length = track.end.unwrap_or_default().saturating_sub(track.first.unwrap_or_default());
+        let length = length(track);
         if stream.duration.is_none() {
             stream.duration = probe::to_proto(length);
         }
@@ -245,31 +296,23 @@ fn fill_streams(media: &mut MediaInfo, walk: &Walk) {
     }
 }
 
-fn check_decoding(path: &Path, walk: &Walk, duration: Duration, expected: &Expectation, ends: Instant) -> Result<(), String> {
-    // Damage is counted for the whole process: one check at a time can tell whose it is.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    damage::install();
-    let windows = windows(duration);
-    let decoded = decode::windows(path, &windows, left(ends))?;
-    let video = track_of(walk, "video/");
-    for (window, decoded) in windows.iter().zip(&decoded) {
-        let covered =
-            |track: &Track| track.first.unwrap_or_default() <= window.start && track.end.unwrap_or_default() > window.start + TAIL / 2;
-        if video.is_some_and(covered) && decoded.video == 0 {
+fn check_decoding(walk: &Walk, windows: &[Window], decoded: &[Decoded], damaged: u64, expected: &Expectation) -> Result<(), String> {
+    let video = tracks_of(walk, "video/").next();
+    for (window, decoded) in windows.iter().zip(decoded) {
+        let covered = |track: &Track| length(track) > window.start + TAIL / 2;
+        if video.is_some_and(covered) && decoded.video == 0 && !decoded.too_large {
             return Err(format!("no picture decodes at {:.1} s", window.start.as_secs_f64()));
         }
     }
     // Sound may have holes where a window lies, not everywhere.
-    if track_of(walk, "audio/").is_some() && decoded.iter().all(|decoded| decoded.audio == 0) {
+    if tracks_of(walk, "audio/").next().is_some() && decoded.iter().all(|decoded| decoded.audio == 0) {
         return Err("no sound decodes".into());
     }
-    let damaged: u64 = decoded.iter().map(|decoded| decoded.damage).sum();
     if damaged > 0 && !expected.copied {
         return Err(format!("its decoder reported damage {damaged} times"));
     }
-    let decoded_frames = decoded.first().map(|decoded| decoded.video);
-    match (windows.as_slice(), video, decoded_frames) {
+    let frames = decoded.first().map(|decoded| decoded.video);
+    match (windows, video, frames) {
         ([only], Some(track), Some(frames)) if only.end.is_none() && frames != track.packets && !expected.copied => {
             Err(format!("{frames} of its {} video frames decode", track.packets))
         }
@@ -278,23 +321,24 @@ fn check_decoding(path: &Path, walk: &Walk, duration: Duration, expected: &Expec
 }
 
 /// Where a file is decoded: whole when it is short, else at its start, its end, and in between.
-fn windows(duration: Duration) -> Vec<decode::Window> {
+fn windows(duration: Duration) -> Vec<Window> {
+    let to_the_end = |start| Window { start, end: None };
     if duration <= DECODED_WHOLE {
-        return vec![decode::Window {
-            start: Duration::ZERO,
-            end: None,
-        }];
+        return vec![to_the_end(Duration::ZERO)];
     }
-    let part = |share: f64| decode::Window::sample(duration.mul_f64(share), SAMPLE);
+    let part = |share: f64| {
+        let start = duration.mul_f64(share);
+        Window {
+            start,
+            end: Some(start + SAMPLE),
+        }
+    };
     let mut windows = vec![part(0.0)];
     match duration {
         long if long > THREE_MORE_FROM => windows.extend([part(0.25), part(0.5), part(0.75)]),
         middling if middling > ONE_MORE_FROM => windows.push(part(0.5)),
         _ => {}
     }
-    windows.push(decode::Window {
-        start: duration.saturating_sub(TAIL),
-        end: None,
-    });
+    windows.push(to_the_end(duration.saturating_sub(TAIL)));
     windows
 }

@@ -62,6 +62,14 @@ impl Stretch {
         self.buffers.load(Relaxed)
     }
 
+    /// Where the first buffer begins.
+    pub fn first(&self) -> Duration {
+        match self.first_ns.load(Relaxed) {
+            i64::MAX => Duration::ZERO,
+            first => Duration::from_nanos(first.max(0) as u64),
+        }
+    }
+
     /// Where the last buffer ends.
     pub fn end(&self) -> Duration {
         Duration::from_nanos(self.end_ns.load(Relaxed).max(0) as u64)
@@ -113,6 +121,20 @@ pub fn count(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, pick: impl Fn(
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// A count of its own of what passes a pad.
+pub fn stretch_of(pad: &gst::Pad) -> std::sync::Arc<Stretch> {
+    let stretch = std::sync::Arc::new(Stretch::default());
+    let counted = stretch.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer() {
+            let length = buffer.duration().map_or(0, |length| length.nseconds() as i64);
+            counted.add(running_ns(pad, buffer).unwrap_or(0), length);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    stretch
 }
 
 /// Marks a node as done when the end of its stream reaches the file.

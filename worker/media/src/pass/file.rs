@@ -8,7 +8,7 @@ use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 use super::{
     clip::{Window, clock, stream_time},
     containers::ContainerRule,
-    counters::{self, Counters},
+    counters::{self, Counters, Stretch},
     elements::{branch, broken, link, make, mux_queue, pad},
     tags,
 };
@@ -23,6 +23,15 @@ pub struct Output {
     node: usize,
     rule: &'static ContainerRule,
     kept: Kept,
+    entered: Entered,
+}
+
+/// What went into a muxer, stream by stream: the file must hold as much.
+#[derive(Debug, Clone, Default)]
+pub struct Entered {
+    pub video: Option<Arc<Stretch>>,
+    /// Tracks of sound, in their order.
+    pub sound: Vec<Arc<Stretch>>,
 }
 
 impl Output {
@@ -48,11 +57,22 @@ impl Output {
                 mux
             }
         };
-        Ok(Self { entry, node, rule, kept })
+        Ok(Self {
+            entry,
+            node,
+            rule,
+            kept,
+            entered: Entered::default(),
+        })
+    }
+
+    /// What goes into it, once all streams are there.
+    pub fn entered(self) -> Entered {
+        self.entered
     }
 
     /// Takes a compressed stream from the end of an encoder's branch. `kind`: video, audio, or audio with a number.
-    pub fn take(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str) -> Result<(), Failure> {
+    pub fn take(&mut self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str) -> Result<(), Failure> {
         self.take_tagged(pipeline, from, kind, true)
     }
 
@@ -65,15 +85,20 @@ impl Output {
         linked.map(drop).map_err(|error| broken(&error.to_string()))
     }
 
-    fn take_tagged(&self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {
+    fn take_tagged(&mut self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {
         let queue = mux_queue(pipeline, &format!("n{}-{kind}-mux-queue", self.node))?;
         tags::filter(&pad(&queue, "sink")?, self.kept, encoded);
+        let entered = counters::stretch_of(&pad(&queue, "sink")?);
+        match kind {
+            "video" => self.entered.video = Some(entered),
+            _ => self.entered.sound.push(entered),
+        }
         link(&[from, &queue])?;
         self.link_entry(&queue, kind)
     }
 
     /// Takes packets from a tee that other outputs share.
-    pub fn take_shared(&self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str) -> Result<(), Failure> {
+    pub fn take_shared(&mut self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str) -> Result<(), Failure> {
         let (_, guard) = branch(pipeline, tee, &format!("n{}-{kind}-share", self.node))?;
         self.take(pipeline, &guard, kind)
     }
@@ -81,7 +106,7 @@ impl Output {
     /// Takes the input's packets as they are. A clip begins with the first key frame in it. `timestamper`: the element that finds out when
     /// each packet is decoded, for containers that do not say.
     pub fn copy(
-        &self,
+        &mut self,
         pipeline: &gst::Pipeline,
         tee: &gst::Element,
         kind: &str,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use mps_proto::v1::VideoCodec;
 
-use super::{Audio, Sound, Transcode, Video, audio::codec_name};
+use super::{Audio, Transcode, Video, audio::codec_name};
 use crate::{
-    check::Expectation,
-    pass::counters::NodeCounters,
+    check::{Expectation, Sound, Span},
+    pass::{counters::Stretch, file::Entered},
     probe::InputFacts,
     rules::{self, sounds},
 };
@@ -15,19 +15,19 @@ use crate::{
 /// What one packet of sound lasts at most, and a little.
 const PACKET: Duration = Duration::from_millis(80);
 
-pub fn expectation(job: &Transcode, counters: &NodeCounters, facts: &InputFacts) -> Expectation {
-    let copied = matches!(job.video, Some(Video::Copy)) || job.sound.as_ref().is_some_and(|sound| sound.how == Audio::Copy);
-    let counted = counters.video.end().max(counters.audio.end());
+/// `entered`: what went into the file.
+pub fn expectation(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Expectation {
+    let is_copied = matches!(job.video, Some(Video::Copy));
     let frame = rules::frame_rate(rules::film(facts)).map_or(Duration::from_millis(100), |(num, den)| {
         Duration::from_secs_f64(f64::from(den) / f64::from(num))
     });
     let mut expected = Expectation {
-        // Nodes that share a sound encoder have its counters at the first of them.
-        duration: (!counted.is_zero())
-            .then_some(counted)
-            .or_else(|| job.clip.length(rules::duration(facts))),
-        duration_tolerance: frame.max(PACKET) + if copied { Duration::from_secs(1) } else { Duration::ZERO },
-        copied,
+        duration: Some(length(entered)),
+        duration_tolerance: frame.max(PACKET),
+        copied: is_copied || job.sound.as_ref().is_some_and(|sound| sound.how == Audio::Copy),
+        video_frames: entered.video.as_ref().map(|video| video.count()),
+        video_span: entered.video.as_deref().and_then(span),
+        sound: sound(job, entered, facts),
         ..Expectation::default()
     };
     match &job.video {
@@ -35,7 +35,6 @@ pub fn expectation(job: &Transcode, counters: &NodeCounters, facts: &InputFacts)
             expected.video_codec = Some(video_name(video.codec).to_owned());
             expected.width_px = video.look.geometry.width;
             expected.height_px = video.look.geometry.height;
-            expected.video_frames = Some(counters.video.count());
         }
         Some(Video::Copy) => {
             let stream = rules::film(facts);
@@ -46,18 +45,37 @@ pub fn expectation(job: &Transcode, counters: &NodeCounters, facts: &InputFacts)
         }
         None => {}
     }
-    if let Some(sound) = &job.sound {
-        let mut codecs = sound_codecs(sound, facts).into_iter();
-        expected.audio_codec = codecs.next();
-        expected.more_audio = codecs.collect();
-    }
-    let sound = counters.audio.end();
-    expected.audio_duration = (expected.audio_codec.is_some() && !copied && !sound.is_zero()).then_some(sound);
     expected
 }
 
+fn span(stretch: &Stretch) -> Option<Span> {
+    (stretch.count() > 0).then(|| Span {
+        first: stretch.first(),
+        end: stretch.end(),
+    })
+}
+
+/// From the first packet of all streams to the end of the last.
+fn length(entered: &Entered) -> Duration {
+    let all = || entered.video.iter().chain(&entered.sound).filter_map(|stretch| span(stretch));
+    let first = all().map(|span| span.first).min().unwrap_or_default();
+    let end = all().map(|span| span.end).max().unwrap_or_default();
+    end.saturating_sub(first)
+}
+
+/// Tracks of sound, as the file must have them.
+fn sound(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Vec<Sound> {
+    let codecs = job.sound.as_ref().map(|sound| codecs(sound, facts)).unwrap_or_default();
+    let mut spans = entered.sound.iter().map(|stretch| span(stretch));
+    let track = |codec| Sound {
+        codec,
+        span: spans.next().flatten(),
+    };
+    codecs.into_iter().map(track).collect()
+}
+
 /// Codecs of the tracks of sound that the file has.
-fn sound_codecs(sound: &Sound, facts: &InputFacts) -> Vec<String> {
+fn codecs(sound: &super::Sound, facts: &InputFacts) -> Vec<String> {
     match &sound.how {
         Audio::Copy => {
             let streams = sounds(facts);

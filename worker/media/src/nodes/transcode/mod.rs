@@ -24,7 +24,7 @@ use crate::{
         containers::{self, ContainerRule},
         counters::NodeCounters,
         encoders::VideoEncode,
-        file::{Kept, Output},
+        file::{Entered, Kept, Output},
         needed, output_path, timestamper, video as video_branch,
     },
     probe::InputFacts,
@@ -210,17 +210,20 @@ impl Job for Transcode {
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
         let path = output_path(graph.order.folder, &self.output);
         let rule = container_rule(self.container)?;
-        let output = Output::new(graph.pipeline, node, rule, &path, self.kept, graph.counters)?;
+        let mut output = Output::new(graph.pipeline, node, rule, &path, self.kept, graph.counters)?;
         if let Some(video) = &self.video {
-            self.build_video(graph, node, &output, video)?;
+            self.build_video(graph, node, &mut output, video)?;
         }
         if let Some(sound) = &self.sound {
-            self.build_sound(graph, node, &output, sound)?;
+            self.build_sound(graph, node, &mut output, sound)?;
         }
         for (number, track) in self.extras.subtitles.iter().enumerate() {
             output.take_subtitles(graph.pipeline, track, number)?;
         }
-        Ok(Box::new(File(self.clone())))
+        Ok(Box::new(File {
+            job: self.clone(),
+            entered: output.entered(),
+        }))
     }
 
     fn position(&self, counters: &NodeCounters, duration: Option<Duration>) -> (Option<f64>, u64) {
@@ -235,7 +238,7 @@ impl Job for Transcode {
 }
 
 impl Transcode {
-    fn build_video(&self, graph: &Graph, node: usize, output: &Output, video: &Video) -> Result<(), Failure> {
+    fn build_video(&self, graph: &Graph, node: usize, output: &mut Output, video: &Video) -> Result<(), Failure> {
         let window = graph.window(self.clip, graph.order.starts.video);
         match video {
             Video::Copy => output.copy(
@@ -256,7 +259,7 @@ impl Transcode {
         }
     }
 
-    fn build_sound(&self, graph: &mut Graph, node: usize, output: &Output, sound: &Sound) -> Result<(), Failure> {
+    fn build_sound(&self, graph: &mut Graph, node: usize, output: &mut Output, sound: &Sound) -> Result<(), Failure> {
         match &sound.how {
             Audio::Copy => {
                 let window = graph.window(self.clip, graph.order.starts.audio);
@@ -290,23 +293,26 @@ fn kind(number: usize) -> String {
 }
 
 /// The file of a transcode.
-struct File(Transcode);
+struct File {
+    job: Transcode,
+    entered: Entered,
+}
 
 impl Branch for File {
     fn check(self: Box<Self>, checking: &Checking) -> Result<Made, Failure> {
-        let scaled = match &self.0.video {
+        let scaled = match &self.job.video {
             Some(Video::Encode(video)) => improve::scales(&video.look, checking.facts),
             _ => false,
         };
         Ok(Made {
-            files: vec![film(&self.0, checking)?],
-            enhancements: self.0.extras.report(scaled),
+            files: vec![film(&self.job, &self.entered, checking)?],
+            enhancements: self.job.extras.report(scaled),
             ..Made::default()
         })
     }
 }
 
-fn film(job: &Transcode, checking: &Checking) -> Result<FileResult, Failure> {
+fn film(job: &Transcode, entered: &Entered, checking: &Checking) -> Result<FileResult, Failure> {
     let path = output_path(checking.folder, &job.output);
     if container_rule(job.container)?.index_first {
         faststart::move_index_first(&path).map_err(|error| {
@@ -325,6 +331,6 @@ fn film(job: &Transcode, checking: &Checking) -> Result<FileResult, Failure> {
             "report it with the task's nodes",
         )
     })?;
-    let media = check_output(&path, &expect::expectation(job, checking.counters, checking.facts), CHECK_DEADLINE)?;
+    let media = check_output(&path, &expect::expectation(job, entered, checking.facts), CHECK_DEADLINE)?;
     Ok(described(&job.output, &path, media, None))
 }
