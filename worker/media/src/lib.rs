@@ -19,6 +19,8 @@ mod overlay;
 mod pass;
 pub mod probe;
 mod progress;
+mod ranks;
+mod reading;
 pub mod rules;
 mod segments;
 mod subtitles;

@@ -2,19 +2,22 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use gst::prelude::*;
 
+use crate::reading::{self, Reading};
+
 /// How often the walk looks whether it has seen enough.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(4);
 /// How long a walk for first packets waits for streams that bring none, once all streams are known.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Media time that other streams bring meanwhile, at most; as much without a new stream tells that a demuxer has found all.
+const AHEAD: Duration = Duration::from_secs(20);
+/// Packets of a film that are looked at: the first ones may be shown in another order.
+const FILM_PACKETS: u64 = 8;
 /// How long the first tries wait for a stream to show; the last one waits to the deadline.
 const FIRST_STREAM_PATIENCE: &[Duration] = &[Duration::from_millis(700), Duration::from_millis(1500), Duration::from_secs(3)];
 
@@ -30,6 +33,8 @@ pub enum Until {
 /// What was seen of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Track {
+    /// What tells it from the other streams of its file; empty where the file is one stream.
+    pub id: String,
     pub caps: Option<gst::Caps>,
     pub tags: Vec<gst::TagList>,
     pub packets: u64,
@@ -56,11 +61,25 @@ impl Track {
             .and_then(|caps| caps.structure(0))
             .map_or("", |structure| structure.name().as_str())
     }
+
+    /// From the first to the last of its times.
+    fn length(&self) -> Duration {
+        let (first, end) = (self.first.unwrap_or_default(), self.end.unwrap_or_default());
+        end.saturating_sub(first)
+    }
+
+    /// Whether it is picture or sound; text comes when it comes.
+    pub fn is_timed(&self) -> bool {
+        ["video/", "audio/", "image/"]
+            .iter()
+            .any(|kind| self.media_type().starts_with(kind))
+    }
 }
 
 /// What was seen of a file.
 #[derive(Debug, Default)]
 pub struct Walk {
+    /// In the order of the file.
     pub tracks: Vec<Track>,
     /// Tags of the whole file.
     pub tags: Vec<gst::TagList>,
@@ -102,27 +121,27 @@ pub enum Trouble {
 pub type Watch = Arc<dyn Fn(usize, &gst::Pad, &gst::Buffer, Option<Duration>) + Send + Sync>;
 
 /// Walks a file. Blocks, at most for the deadline.
-pub fn walk(path: &Path, until: Until, deadline: Duration) -> Walk {
-    walk_watched(path, until, deadline, None)
+pub fn walk(path: &Path, reading: &Reading, until: Until, deadline: Duration) -> Walk {
+    walk_watched(path, reading, until, deadline, None)
 }
 
 /// The same, telling of each packet.
 ///
 /// parsebin loses an error that its demuxer posts while it is being plugged, and then waits for ever; the same file shows its
 /// error in the next try. So a try that shows no stream within its time is followed by another one.
-pub fn walk_watched(path: &Path, until: Until, deadline: Duration, watch: Option<&Watch>) -> Walk {
+pub fn walk_watched(path: &Path, reading: &Reading, until: Until, deadline: Duration, watch: Option<&Watch>) -> Walk {
     let ends = Instant::now() + deadline;
     for patience in FIRST_STREAM_PATIENCE {
-        let walk = walk_once(path, until, ends, *patience, watch);
+        let walk = walk_once(path, reading, until, ends, *patience, watch);
         if !(walk.tracks.is_empty() && walk.trouble == Some(Trouble::Deadline)) {
             return walk;
         }
     }
-    walk_once(path, until, ends, deadline, watch)
+    walk_once(path, reading, until, ends, deadline, watch)
 }
 
-fn walk_once(path: &Path, until: Until, ends: Instant, patience: Duration, watch: Option<&Watch>) -> Walk {
-    let reader = match Reader::start(path, watch) {
+fn walk_once(path: &Path, reading: &Reading, until: Until, ends: Instant, patience: Duration, watch: Option<&Watch>) -> Walk {
+    let reader = match Reader::start(path, reading, watch) {
         Ok(reader) => reader,
         Err(error) => {
             return Walk {
@@ -145,10 +164,32 @@ struct Tap {
     track: Arc<Mutex<Track>>,
 }
 
+impl Tap {
+    /// What was seen, with the caps that stand at the pad where no packet came. A stream may change its caps on the way: it is described as
+    /// it begins.
+    fn seen(&self) -> Track {
+        let mut track = lock(&self.track).clone();
+        track.caps = track.caps.or_else(|| self.pad.current_caps());
+        track
+    }
+
+    /// Whether it has shown what it is.
+    fn is_shown(&self) -> bool {
+        let track = self.seen();
+        let wanted = if track.media_type().starts_with("video/") {
+            FILM_PACKETS
+        } else {
+            1
+        };
+        track.packets >= wanted || (track.caps.is_some() && !track.is_timed())
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     taps: Mutex<Vec<Tap>>,
-    all_known: AtomicBool,
+    /// Ids in the order of the file, once all streams are known.
+    order: Mutex<Option<Vec<String>>>,
 }
 
 struct Reader {
@@ -157,13 +198,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(path: &Path, watch: Option<&Watch>) -> Result<Self, String> {
+    fn start(path: &Path, reading: &Reading, watch: Option<&Watch>) -> Result<Self, String> {
         let pipeline = gst::Pipeline::with_name("walk");
-        let source = element("filesrc", "walk-source")?;
-        source.set_property("location", path);
-        let parser = element("parsebin", "walk-parser")?;
-        pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
-        source.link(&parser).map_err(|error| error.to_string())?;
+        let parser = reading::open(&pipeline, path, reading, "walk")?;
         let shared = Arc::new(Shared::default());
         connect(&parser, &pipeline, &shared, watch.cloned());
         // From here on dropping the reader stops the pipeline.
@@ -178,7 +215,7 @@ impl Reader {
             return Some(Trouble::Setup("the pipeline has no bus".into()));
         };
         let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
-        let mut all_known_since = None;
+        let mut known_since = None;
         loop {
             if let Some(message) = bus.timed_pop_filtered(POLL, &kinds) {
                 return match message.view() {
@@ -186,7 +223,7 @@ impl Reader {
                     _ => None,
                 };
             }
-            if until == Until::FirstPackets && self.has_seen_enough(&mut all_known_since) {
+            if until == Until::FirstPackets && self.has_seen_enough(&mut known_since) {
                 return None;
             }
             let now = Instant::now();
@@ -196,14 +233,20 @@ impl Reader {
         }
     }
 
-    fn has_seen_enough(&self, all_known_since: &mut Option<Instant>) -> bool {
-        if !self.shared.all_known.load(Ordering::Acquire) {
+    fn has_seen_enough(&self, known_since: &mut Option<Instant>) -> bool {
+        if known_since.is_none() && lock(&self.shared.order).is_some() {
+            *known_since = Some(Instant::now());
+        }
+        let taps = lock(&self.shared.taps);
+        if taps.is_empty() {
             return false;
         }
-        let since = *all_known_since.get_or_insert_with(Instant::now);
-        let taps = lock(&self.shared.taps);
-        let shown = |tap: &Tap| tap.pad.current_caps().is_some_and(|caps| !is_timed(&caps)) || lock(&tap.track).packets > 0;
-        taps.iter().all(shown) || since.elapsed() > PATIENCE
+        let all_shown = taps.iter().all(Tap::is_shown);
+        let far_ahead = taps.iter().any(|tap| lock(&tap.track).length() > AHEAD);
+        match known_since {
+            Some(since) => all_shown || far_ahead || since.elapsed() > PATIENCE,
+            None => far_ahead && all_shown,
+        }
     }
 
     fn summary(&self, trouble: Option<Trouble>) -> Walk {
@@ -213,11 +256,13 @@ impl Reader {
             ..Walk::default()
         };
         for tap in lock(&self.shared.taps).iter() {
-            let mut track = lock(&tap.track).clone();
-            // A stream may change its caps on the way: it is described as it begins.
-            track.caps = track.caps.or_else(|| tap.pad.current_caps());
+            let mut track = tap.seen();
             collect_tags(&tap.pad, &mut track.tags, &mut walk.tags);
             walk.tracks.push(track);
+        }
+        if let Some(order) = lock(&self.shared.order).as_ref() {
+            let place = |track: &Track| order.iter().position(|id| *id == track.id).unwrap_or(usize::MAX);
+            walk.tracks.sort_by_key(place);
         }
         walk
     }
@@ -227,19 +272,6 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-fn element(factory: &str, name: &str) -> Result<gst::Element, String> {
-    gst::ElementFactory::make(factory)
-        .name(name)
-        .build()
-        .map_err(|error| error.to_string())
-}
-
-/// Streams of picture or sound; text comes when it comes.
-fn is_timed(caps: &gst::Caps) -> bool {
-    let name = caps.structure(0).map_or("", |structure| structure.name().as_str());
-    ["video/", "audio/", "image/"].iter().any(|kind| name.starts_with(kind))
 }
 
 fn connect(parser: &gst::Element, pipeline: &gst::Pipeline, shared: &Arc<Shared>, watch: Option<Watch>) {
@@ -254,7 +286,7 @@ fn connect(parser: &gst::Element, pipeline: &gst::Pipeline, shared: &Arc<Shared>
         }
     });
     let known = shared.clone();
-    parser.connect_no_more_pads(move |_| known.all_known.store(true, Ordering::Release));
+    reading::when_all_known(parser, move |order| *lock(&known.order) = Some(order.to_vec()));
 }
 
 fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad, number: usize, watch: Option<Watch>) -> Option<Tap> {
@@ -267,7 +299,10 @@ fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad, number: usize, watch: Op
         .ok()?;
     pipeline.add(&sink).ok()?;
     let pad = sink.static_pad("sink")?;
-    let track = Arc::new(Mutex::new(Track::default()));
+    let track = Arc::new(Mutex::new(Track {
+        id: reading::stream_id(source),
+        ..Track::default()
+    }));
     let counted = track.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {

@@ -18,6 +18,7 @@ use mps_proto::{
 
 use crate::{
     damage, failure, mp3, probe,
+    reading::Reading,
     walk::{Track, Until, Walk, walk_watched},
 };
 use samples::{Decoded, Samples, Window};
@@ -100,7 +101,7 @@ fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo
     let before = damage::count();
     let windows = expected.duration.map(windows).unwrap_or_default();
     let samples = Samples::new(windows.clone());
-    let walk = walk_watched(path, Until::End, left(ends), Some(&samples.watch()));
+    let walk = walk_watched(path, &Reading::default(), Until::End, left(ends), Some(&samples.watch()));
     if let Some(trouble) = &walk.trouble {
         return Err(trouble.to_string());
     }

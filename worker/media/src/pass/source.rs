@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use gst::prelude::*;
@@ -17,7 +14,11 @@ use super::{
     elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
     picture,
 };
-use crate::{job::Needs, probe::InputFacts, rules};
+use crate::{
+    job::Needs,
+    probe::{InputFacts, Place},
+    reading, rules,
+};
 
 /// The tees that branches hang on; those of sound by the track's position.
 #[derive(Default)]
@@ -40,6 +41,19 @@ struct Entries {
     audio: BTreeMap<usize, gst::Pad>,
 }
 
+impl Entries {
+    fn of(&self, place: Place) -> Option<&gst::Pad> {
+        match place {
+            Place::Film => self.video.as_ref(),
+            Place::Sound(track) => self.audio.get(&track),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &gst::Pad> {
+        self.video.iter().chain(self.audio.values())
+    }
+}
+
 impl Source {
     /// A media file.
     pub fn file(
@@ -49,14 +63,14 @@ impl Source {
         needs: Needs,
         counters: &Arc<Counters>,
     ) -> Result<Self, Failure> {
-        let parse = parser(pipeline, path)?;
+        let parse = reading::open(pipeline, path, &facts.reading, "source").map_err(|error| broken(&error))?;
         let queue = demux_queue(pipeline)?;
         let mut source = Self::default();
         let entries = Entries {
             video: source.add_video(pipeline, &queue, facts, needs, counters)?,
             audio: source.add_sound(pipeline, &queue, needs, counters)?,
         };
-        route(pipeline, &parse, entries, facts.still_picture);
+        route(pipeline, &parse, entries, facts);
         Ok(source)
     }
 
@@ -139,39 +153,23 @@ impl Source {
     }
 }
 
-/// filesrc and parsebin.
-fn parser(pipeline: &gst::Pipeline, path: &Path) -> Result<gst::Element, Failure> {
-    let source = make(pipeline, "filesrc", "source-file")?;
-    source.set_property("location", path);
-    let parse = make(pipeline, "parsebin", "source-parse")?;
-    link(&[&source, &parse])?;
-    Ok(parse)
-}
-
-/// Links the first film and the wanted tracks of sound to their entries; everything else ends in nothing.
-fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, still: bool) {
-    let all: Vec<gst::Pad> = entries.video.iter().chain(entries.audio.values()).cloned().collect();
-    let weak = pipeline.downgrade();
-    let tracks = AtomicUsize::new(0);
+/// Links the film and the wanted tracks of sound to their entries; everything else ends in nothing. A stream that the probe saw and that is
+/// not there is an error at once: what waits for it would wait for ever.
+fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, facts: &InputFacts) {
+    let entries = Arc::new(entries);
+    let places = facts.places();
+    let (weak, ways) = (pipeline.downgrade(), entries.clone());
     parse.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let kind = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
-        let entry = if kind.starts_with("video/") || (still && kind.starts_with("image/")) || is_motion_jpeg(&kind, &caps) {
-            entries.video.as_ref()
-        } else if kind.starts_with("audio/") {
-            entries.audio.get(&tracks.fetch_add(1, Relaxed))
-        } else {
-            None
-        };
-        match entry.filter(|entry| !entry.is_linked()) {
-            Some(entry) if pad.link(entry).is_ok() => {}
-            _ => discard(&pipeline, pad),
+        let place = places.get(&reading::stream_id(pad));
+        let entry = place.and_then(|place| ways.of(*place)).filter(|entry| !entry.is_linked());
+        if entry.is_none_or(|entry| pad.link(entry).is_err()) {
+            discard(&pipeline, pad);
         }
     });
     let weak = pipeline.downgrade();
-    parse.connect_no_more_pads(move |_| {
-        let missing = all.iter().any(|entry| !entry.is_linked());
+    reading::when_all_known(parse, move |_| {
+        let missing = entries.all().any(|entry| !entry.is_linked());
         if let Some(pipeline) = weak.upgrade().filter(|_| missing) {
             let message = gst::message::Error::builder(gst::StreamError::Demux, "a stream that the header names is not in the file")
                 .src(&pipeline)
@@ -179,14 +177,6 @@ fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, still
             let _ = pipeline.post_message(message);
         }
     });
-}
-
-/// Motion JPEG is film although its type is a picture's.
-fn is_motion_jpeg(kind: &str, caps: &gst::Caps) -> bool {
-    let rate = caps
-        .structure(0)
-        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok());
-    kind == "image/jpeg" && rate.is_some_and(|rate| rate.numer() > 0)
 }
 
 fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) {

@@ -1,5 +1,6 @@
 //! What an input contains and how it must be read.
 
+mod facts;
 mod mp4;
 mod mpegts;
 mod names;
@@ -11,11 +12,9 @@ mod streams;
 
 use std::{
     path::Path,
-    sync::Once,
     time::{Duration, Instant},
 };
 
-use gst::prelude::*;
 use mps_proto::{
     v1::{MediaInfo, MediaStream, VideoProperties},
     worker::v1::{Failure, InputLimits},
@@ -23,16 +22,22 @@ use mps_proto::{
 use sniff::Look;
 
 use crate::{
-    gif, mp3,
+    gif, mp3, ranks,
+    reading::Reading,
     walk::{Until, Walk, walk},
 };
 
+pub use facts::{Place, StreamFacts};
 pub use picture::size as picture_size;
 
 /// What the pass must know of its input beyond `MediaInfo`.
 #[derive(Debug, Clone, Default)]
 pub struct InputFacts {
     pub media: MediaInfo,
+    /// As `media.streams` stands; empty where code of our own reads the pictures.
+    pub streams: Vec<StreamFacts>,
+    /// What demuxers are told before they open the file.
+    pub reading: Reading,
     /// What the header promises; `None` when it promises nothing.
     pub promised_duration: Option<Duration>,
     /// Frames that the index promises for the first video track; `None` when it promises nothing, or is cut by an edit list.
@@ -72,7 +77,7 @@ const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
 /// Reads a file within the deadline and checks it against the limits.
 pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
     let ends = Instant::now() + deadline;
-    never_follow_playlists();
+    ranks::set();
     let size_bytes = std::fs::metadata(path).map_err(|error| refuse::unreadable(&error))?.len();
     let looks = sniff::look(path).map_err(|error| refuse::unreadable(&error))?;
     let container = refuse::unless_media(looks)?;
@@ -88,28 +93,6 @@ pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<In
     facts.media.bitrate_bps = overall_bitrate(&facts.media);
     refuse::over_limits(&facts.media, limits)?;
     Ok(facts)
-}
-
-/// Playlists name files and addresses of this machine. Elements that follow them are never picked for a file, wherever in it they are found.
-fn never_follow_playlists() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let registry = gst::Registry::get();
-        for name in [
-            "hlsdemux",
-            "hlsdemux2",
-            "dashdemux",
-            "dashdemux2",
-            "mssdemux",
-            "mssdemux2",
-            "sdpdemux",
-            "rtspsrc",
-        ] {
-            if let Some(feature) = registry.lookup_feature(name) {
-                feature.set_rank(gst::Rank::NONE);
-            }
-        }
-    });
 }
 
 fn gif_facts(path: &Path) -> Result<InputFacts, Failure> {
@@ -251,7 +234,8 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     } else {
         Until::FirstPackets
     };
-    let walk = walk(path, until, ends.saturating_duration_since(Instant::now()));
+    let reading = Reading::default();
+    let walk = walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
     let mut media = describe(&walk, container);
     if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
@@ -279,12 +263,27 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     Ok(InputFacts {
         attached_pictures: media.streams.iter().filter(|stream| stream.kind == "image").count(),
         undecodable: undecodable(&walk),
+        streams: stream_facts(&media, &walk),
+        reading,
         media,
         promised_duration: promised,
         still_picture: still,
         mp3_delay_samples,
         ..InputFacts::default()
     })
+}
+
+fn stream_facts(media: &MediaInfo, walk: &Walk) -> Vec<StreamFacts> {
+    let track = |index: i32| usize::try_from(index).ok().and_then(|index| walk.tracks.get(index));
+    let streams = media
+        .streams
+        .iter()
+        .map(|stream| track(stream.index).filter(|_| stream.kind != "image"));
+    let known = |track: &crate::walk::Track| StreamFacts {
+        id: Some(track.id.clone()),
+        first: track.first,
+    };
+    streams.map(|track| track.map(known).unwrap_or_default()).collect()
 }
 
 /// What the contract says of a walked file: container, streams and tags.

@@ -1,0 +1,37 @@
+//! Where each stream of an input goes in a pass, and what is known of it besides `MediaStream`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::InputFacts;
+use crate::rules;
+
+/// What is known of one stream; they stand as `MediaInfo.streams` does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// What tells it from the other streams of its file, as `reading::stream_id` says it; `None`: an attached picture.
+    pub id: Option<String>,
+    /// Earliest presentation time of what the probe saw, in the time of the demuxer; `None` when it saw nothing.
+    pub first: Option<Duration>,
+}
+
+/// What a stream is to a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The film, or the still picture.
+    Film,
+    /// Position among the tracks of sound.
+    Sound(usize),
+}
+
+impl InputFacts {
+    /// Where streams go, by their ids.
+    pub fn places(&self) -> BTreeMap<String, Place> {
+        let id_of = |index: usize| self.streams.get(index).and_then(|stream| stream.id.clone());
+        let streams = &self.media.streams;
+        let film = rules::film(self).and_then(|film| streams.iter().position(|stream| stream == film));
+        let sound = (0..).zip(streams.iter().enumerate().filter(|(_, stream)| stream.kind == "audio"));
+        let sound = sound.map(|(track, (index, _))| (index, Place::Sound(track)));
+        let all = film.map(|index| (index, Place::Film)).into_iter().chain(sound);
+        all.filter_map(|(index, place)| Some((id_of(index)?, place))).collect()
+    }
+}
