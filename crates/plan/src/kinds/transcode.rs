@@ -125,7 +125,7 @@ fn encodes_video(settings: &TranscodeSettings) -> bool {
 
 fn subtitles_taken<'a>(settings: &TranscodeSettings, rule: &ContainerRule) -> subtitle::Takes<'a> {
     subtitle::Takes {
-        no_tracks: (!rule.holds.soft_subtitles).then_some("must be MODE_BURN_IN: tracks need MP4, MOV, MKV, WEBM or HLS"),
+        no_tracks: (!rule.holds.soft_subtitles).then_some("must be MODE_BURN_IN: tracks need MP4, MOV, MKV or HLS"),
         no_picture: (!encodes_video(settings)).then_some(NO_PICTURE),
     }
 }

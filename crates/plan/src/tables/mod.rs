@@ -127,9 +127,10 @@ const CONTAINERS: &[ContainerRule] = &[
         video: &[VideoCodec::Vp9, VideoCodec::Vp8, VideoCodec::Av1, VideoCodec::Copy],
         audio: &[AudioCodec::Opus, AudioCodec::Vorbis, AudioCodec::Copy],
         muxer: Some(MUX_WEBM),
+        // WebM's text is WebVTT in a form of its own, which its muxer does not write.
         holds: Holds {
-            cover_art: false,
-            ..EVERYTHING
+            many_audio_tracks: true,
+            ..ONE_TRACK
         },
     },
     ContainerRule {

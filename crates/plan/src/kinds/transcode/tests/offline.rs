@@ -534,6 +534,13 @@ fn tracks_marks_and_subtitles_need_what_they_go_to() {
         ),
         (
             TranscodeNode {
+                subtitles: vec![soft.clone()],
+                ..node(encoded(Container::Webm, VideoCodec::Vp9))
+            },
+            &["subtitles[0].mode"],
+        ),
+        (
+            TranscodeNode {
                 subtitles: vec![burnt],
                 ..node(copy())
             },
