@@ -135,15 +135,15 @@ fn soft_subtitles_stand_in_mp4_mov_and_mkv() {
 #[test]
 fn what_cannot_be_done_is_refused() {
     let bench = Bench::new("color=gray:s=320x240:r=10:d=1");
-    std::fs::write(bench.path("subs.srt"), b"1\n00:00:00,000 --> 00:00:01,000\n\xe4\n").unwrap();
+    std::fs::write(bench.path("subs.srt"), b"1\n00:00:00,000 --> 00:00:01,000\n\0\n").unwrap();
     let mut ts = bench.node(Container::Ts, Some(h264(240)), None);
     std::fs::write(bench.path("good.srt"), SRT).unwrap();
     ts.subtitles = vec![PlanSubtitle {
         side_input_id: "good".into(),
         ..subtitle(v1::subtitle::Mode::Soft)
     }];
-    let mut latin = bench.node(Container::Mp4, Some(h264(240)), None);
-    latin.subtitles = vec![subtitle(v1::subtitle::Mode::BurnIn)];
+    let mut binary = bench.node(Container::Mp4, Some(h264(240)), None);
+    binary.subtitles = vec![subtitle(v1::subtitle::Mode::BurnIn)];
     let mut copied = bench.node(
         Container::Mp4,
         Some(v1::VideoSettings {
@@ -155,7 +155,7 @@ fn what_cannot_be_done_is_refused() {
     copied.watermarks = vec![mark(&bench, None)];
     for (node, words) in [
         (ts, "no track of subtitles"),
-        (latin, "not UTF-8"),
+        (binary, "no text"),
         (copied, "picture that is encoded"),
     ] {
         let result = bench.run(vec![node], &[("srt", "subs.srt"), ("good", "good.srt"), ("mark", "mark.png")]);

@@ -1,7 +1,7 @@
 //! SubRip and WebVTT drawn into the picture: each cue is text that lies at the bottom while it lasts.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,6 +15,8 @@ use crate::overlay::{self, Layer, Raster, Rendered, TextStyle};
 const WIDTH: f64 = 0.9;
 const BOTTOM: f64 = 0.05;
 const DEFAULT_PERCENT: f64 = 5.0;
+/// Most cues that are drawn together; there is no room for more.
+const MOST_AT_ONCE: usize = 16;
 /// Size below which text that finds no room is left out.
 const SMALLEST_PX: i32 = 4;
 
@@ -104,20 +106,56 @@ impl Layer for BurntCues {
     }
 }
 
+/// Times at which other cues are seen, with those cues. One walk over beginnings and ends, so that a cue that lasts the whole film costs no
+/// more than another.
 fn moments(cues: &[Cue]) -> Vec<(Duration, Vec<usize>)> {
-    let mut times: Vec<Duration> = cues.iter().flat_map(|cue| [cue.start, cue.end]).collect();
-    times.sort_unstable();
-    times.dedup();
-    let mut first = 0;
-    let longest = cues.iter().map(|cue| cue.end - cue.start).max().unwrap_or_default();
-    times
-        .into_iter()
-        .map(|time| {
-            while cues.get(first).is_some_and(|cue| cue.start + longest <= time) {
-                first += 1;
+    let mut changes: Vec<(Duration, bool, usize)> = Vec::with_capacity(cues.len() * 2);
+    for (number, cue) in cues.iter().enumerate() {
+        changes.extend([(cue.start, true, number), (cue.end, false, number)]);
+    }
+    changes.sort_unstable();
+    let mut seen = BTreeSet::new();
+    let mut moments: Vec<(Duration, Vec<usize>)> = Vec::new();
+    for at_once in changes.chunk_by(|a, b| a.0 == b.0) {
+        for (_, begins, number) in at_once {
+            if *begins {
+                seen.insert(*number);
+            } else {
+                seen.remove(number);
             }
-            let begun = cues.iter().enumerate().skip(first).take_while(|(_, cue)| cue.start <= time);
-            (time, begun.filter(|(_, cue)| time < cue.end).map(|(number, _)| number).collect())
-        })
-        .collect()
+        }
+        if let Some((time, ..)) = at_once.first() {
+            moments.push((*time, seen.iter().copied().take(MOST_AT_ONCE).collect()));
+        }
+    }
+    moments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cue(start: u64, end: u64) -> Cue {
+        Cue {
+            start: Duration::from_millis(start),
+            end: Duration::from_millis(end),
+            text: "x".into(),
+            settings: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_cue_as_long_as_the_film_is_seen_with_each_other() {
+        let found = moments(&[cue(0, 9000), cue(1000, 2000), cue(2000, 3000)]);
+        let expected: [(u64, &[usize]); 5] = [(0, &[0]), (1000, &[0, 1]), (2000, &[0, 2]), (3000, &[0]), (9000, &[])];
+        let expected = expected.map(|(time, cues)| (Duration::from_millis(time), cues.to_vec()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn many_cues_below_a_long_one_take_no_time() {
+        let mut cues = vec![cue(0, 1_000_000_000)];
+        cues.extend((0..20_000).map(|number| cue(number * 10, number * 10 + 100_000)));
+        assert_eq!(moments(&cues).len(), 30_001);
+    }
 }

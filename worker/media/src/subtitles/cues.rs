@@ -1,4 +1,4 @@
-//! Cues of SubRip and WebVTT: read, cut to a clip, written again.
+//! Cues of SubRip and WebVTT: cut to a clip, written again. They are read in `read`.
 
 use std::{fmt::Write, time::Duration};
 
@@ -6,57 +6,20 @@ use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
 use crate::{failure, rules::Clip};
 
-/// Most cues of a file.
-const MAX_CUES: usize = 100_000;
-
 /// A text and when it is seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cue {
     pub start: Duration,
     pub end: Duration,
-    /// Lines of text; tags other than b, i and u are taken out.
+    /// Lines of text as WebVTT writes them; tags other than b, i and u are taken out.
     pub text: String,
+    /// Where it lies, as settings of WebVTT; empty: at the bottom.
+    pub settings: String,
 }
 
 /// Whether a text is of the ASS or SSA family.
 pub fn is_ass(text: &str) -> bool {
     text.lines().any(|line| line.trim().eq_ignore_ascii_case("[script info]")) && text.contains("[Events]")
-}
-
-/// The text of a file: UTF-8, with or without a mark.
-pub fn decoded(bytes: Vec<u8>) -> Result<String, Failure> {
-    let text = String::from_utf8(bytes).map_err(|_| refused("they are not UTF-8"))?;
-    if text.contains('\0') {
-        return Err(refused("they hold zero bytes"));
-    }
-    Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n"))
-}
-
-/// Cues in order of their beginnings.
-pub fn parse(text: &str) -> Result<Vec<Cue>, Failure> {
-    let mut cues = Vec::new();
-    for block in text.split("\n\n") {
-        let mut lines = block.lines().skip_while(|line| !line.contains("-->"));
-        let Some(times) = lines.next() else { continue };
-        let Some((start, end)) = span(times) else {
-            return Err(refused(&format!(
-                "\"{}\" is no span of time",
-                times.chars().take(60).collect::<String>()
-            )));
-        };
-        let text = tidy(&lines.collect::<Vec<_>>().join("\n"));
-        if end > start && !text.trim().is_empty() {
-            cues.push(Cue { start, end, text });
-        }
-        if cues.len() > MAX_CUES {
-            return Err(refused("they have more than 100,000 cues"));
-        }
-    }
-    if cues.is_empty() {
-        return Err(refused("they have no cue of SubRip or WebVTT"));
-    }
-    cues.sort_by_key(|cue| (cue.start, cue.end));
-    Ok(cues)
 }
 
 /// What is seen within a clip, from its beginning.
@@ -66,6 +29,7 @@ pub fn within(cues: &[Cue], clip: Clip) -> Vec<Cue> {
         start: cue.start.saturating_sub(clip.start),
         end: clip.end.map_or(cue.end, |end| cue.end.min(end)).saturating_sub(clip.start),
         text: cue.text.clone(),
+        settings: cue.settings.clone(),
     };
     cues.iter().filter(seen).map(moved).collect()
 }
@@ -75,7 +39,9 @@ pub fn as_webvtt(cues: &[Cue], zero_90k: i64) -> String {
     let mut text = format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{zero_90k},LOCAL:00:00:00.000\n");
     for cue in cues {
         let lines: Vec<_> = cue.text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let _ = write!(text, "\n{} --> {}\n{}\n", clock(cue.start), clock(cue.end), lines.join("\n"));
+        let (start, end) = (clock(cue.start), clock(cue.end));
+        let space = if cue.settings.is_empty() { "" } else { " " };
+        let _ = write!(text, "\n{start} --> {end}{space}{}\n{}\n", cue.settings, lines.join("\n"));
     }
     // Some players read the segments of a track as one file.
     text.push('\n');
@@ -85,49 +51,6 @@ pub fn as_webvtt(cues: &[Cue], zero_90k: i64) -> String {
 fn clock(time: Duration) -> String {
     let (seconds, millis) = (time.as_secs(), time.subsec_millis());
     format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-/// "00:01:02,500 --> 00:01:04,000", with what WebVTT may write behind it.
-fn span(line: &str) -> Option<(Duration, Duration)> {
-    let (start, rest) = line.split_once("-->")?;
-    Some((time(start.trim())?, time(rest.split_whitespace().next()?)?))
-}
-
-fn time(text: &str) -> Option<Duration> {
-    let text = text.replace(',', ".");
-    let mut seconds = 0.0;
-    let parts: Vec<&str> = text.split(':').collect();
-    if !(2..=3).contains(&parts.len()) {
-        return None;
-    }
-    for part in parts {
-        let value: f64 = part.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0)?;
-        seconds = seconds * 60.0 + value;
-    }
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .map(|time| Duration::from_millis((time.as_secs_f64() * 1000.0).round() as u64))
-}
-
-/// Keeps b, i and u, which all players and Pango know.
-fn tidy(text: &str) -> String {
-    let mut tidy = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        tidy.push_str(&rest[..at]);
-        let Some(end) = rest[at..].find('>') else {
-            tidy.push_str("&lt;");
-            rest = &rest[at + 1..];
-            continue;
-        };
-        let tag = &rest[at..=at + end];
-        if ["<b>", "</b>", "<i>", "</i>", "<u>", "</u>"].contains(&tag) {
-            tidy.push_str(tag);
-        }
-        rest = &rest[at + end + 1..];
-    }
-    tidy.push_str(rest);
-    tidy
 }
 
 /// As Pango's markup: everything but b, i and u is text; where those do not fit together, they go.
@@ -161,10 +84,17 @@ fn fits(text: &str) -> bool {
 }
 
 fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&nbsp;", "\u{a0}")
-        .replace("&amp;", "&")
+    let others = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&nbsp;", "\u{a0}"),
+        ("&lrm;", "\u{200e}"),
+        ("&rlm;", "\u{200f}"),
+    ];
+    let text = others
+        .iter()
+        .fold(text.to_owned(), |text, (written, meant)| text.replace(written, meant));
+    text.replace("&amp;", "&")
 }
 
 /// Without any tags, for tracks whose players show them as they are.
@@ -173,11 +103,7 @@ pub fn plain(text: &str) -> String {
     for tag in ["<b>", "</b>", "<i>", "</i>", "<u>", "</u>"] {
         plain = plain.replace(tag, "");
     }
-    plain
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&nbsp;", "\u{a0}")
-        .replace("&amp;", "&")
+    unescaped(&plain)
 }
 
 /// Subtitles that cannot be used.
@@ -185,20 +111,19 @@ pub fn refused(why: &str) -> Failure {
     failure::data(
         ErrorReason::Unsupported,
         format!("the subtitles cannot be used: {why}"),
-        "send SubRip, WebVTT or (to burn in) ASS as UTF-8",
+        "send SubRip, WebVTT or (to burn in) ASS, best as UTF-8",
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::read::parse, *};
 
     #[test]
     fn both_forms_read_alike_and_are_cut_to_the_clip() {
         let srt = parse("1\n00:00:01,000 --> 00:00:02,500\nA <font color=red><i>b</i></font> < c\n\n2\n00:00:03,000 --> 00:00:04,000\nD\n")
             .unwrap();
-        let vtt = parse("WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.500 line:0\nA <c.x><i>b</i></c> &lt; c\n\n00:03.000 --> 00:04.000\nD\n")
-            .unwrap();
+        let vtt = parse("WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.500\nA <c.x><i>b</i></c> &lt; c\n\n00:03.000 --> 00:04.000\nD\n").unwrap();
         assert_eq!(srt, vtt);
         let clip = Clip {
             start: Duration::from_secs(2),
@@ -210,6 +135,8 @@ mod tests {
             .collect();
         assert_eq!(cut, [(0, 500), (1000, 1500)]);
         assert_eq!(parse(&as_webvtt(&srt, 0)).unwrap(), srt);
+        let placed = parse("WEBVTT\n\n00:01.000 --> 00:02.000 line:0 align:start\nUp\n").unwrap();
+        assert!(as_webvtt(&placed, 0).contains("00:00:02.000 line:0 align:start\nUp\n"));
     }
 
     #[test]
