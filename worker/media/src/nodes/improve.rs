@@ -1,6 +1,7 @@
 //! What nodes with film have in common beyond encoding: improvements, marks and burnt-in subtitles, loudness.
 
 use mps_proto::{
+    rpc::Status,
     v1::{AppliedEnhancement, AudioEnhancement, ErrorReason, VideoSettings, subtitle::Mode},
     worker::v1::{Failure, PlanNode},
 };
@@ -43,6 +44,8 @@ pub struct Extras {
     pub treatments: Vec<sound::Treatment>,
     pub applied: Vec<AppliedEnhancement>,
     pub subtitles: Vec<subtitles::Track>,
+    /// What is to be said of the node's inputs.
+    pub warnings: Vec<Status>,
 }
 
 impl Extras {

@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use gst::prelude::*;
 use mps_proto::{
+    rpc::Status,
     v1::{AppliedEnhancement, AudioEnhancement, ErrorReason},
     worker::v1::{Failure, PlanSet, SetResume},
 };
@@ -62,6 +63,8 @@ pub struct AdaptiveStream {
     pictures: Improvements,
     /// What became of improvements of sound.
     applied: Vec<AppliedEnhancement>,
+    /// What is to be said of the node's inputs.
+    warnings: Vec<Status>,
 }
 
 #[derive(Debug, Clone)]
@@ -220,6 +223,7 @@ impl Job for AdaptiveStream {
             left_out: self.left_out,
             pictures: self.pictures.clone(),
             applied: self.applied.clone(),
+            warnings: self.warnings.clone(),
         }))
     }
 
@@ -244,6 +248,7 @@ struct Streamed {
     left_out: usize,
     pictures: Improvements,
     applied: Vec<AppliedEnhancement>,
+    warnings: Vec<Status>,
 }
 
 impl Streamed {
@@ -275,11 +280,11 @@ impl Branch for Streamed {
             ("count", count.to_string()),
             ("hint", "set allow_upscale to make them all the same".to_owned()),
         ];
-        let warnings = (count > 0).then(|| failure::warning(ErrorReason::Unsupported, message, &details));
+        let larger = (count > 0).then(|| failure::warning(ErrorReason::Unsupported, message, &details));
         Ok(Made {
             enhancements: self.enhancements(),
             complete_sets: vec![self.set_id],
-            warnings: warnings.into_iter().collect(),
+            warnings: larger.into_iter().chain(self.warnings).collect(),
             ..Made::default()
         })
     }

@@ -57,6 +57,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         left_out,
         pictures,
         applied: Vec::new(),
+        warnings: subtitles::warnings(&node.subtitles, context),
     };
     Ok(Box::new(stream.begun()))
 }

@@ -46,6 +46,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, set: &PlanSet, settings: &Trans
         left_out: 0,
         pictures,
         applied: Vec::new(),
+        warnings: film.extras.warnings,
     };
     Ok(Box::new(stream.begun()))
 }

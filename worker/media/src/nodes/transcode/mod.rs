@@ -119,6 +119,7 @@ impl Film {
         let mut extras = Extras {
             sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
             subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
+            warnings: subtitles::warnings(&node.subtitles, context),
             ..Extras::default()
         };
         match (&mut video, &settings.video) {
@@ -307,6 +308,7 @@ impl Branch for File {
         Ok(Made {
             files: vec![film(&self.job, &self.entered, checking)?],
             enhancements: self.job.extras.report(scaled),
+            warnings: self.job.extras.warnings,
             ..Made::default()
         })
     }
