@@ -30,6 +30,11 @@ const RULES: &[Rule] = &[
         why: "media knows files and plans only",
     },
     Rule {
+        package: "mps-pixels",
+        never: &["gstreamer*", "mps-proto"],
+        why: "pixels are slices of bytes",
+    },
+    Rule {
         package: "mps-plan",
         never: &["gstreamer*", "reqwest", "sea-orm*", "redis"],
         why: "planning has no I/O",
@@ -40,6 +45,7 @@ const RULES: &[Rule] = &[
 const OWN: &[(&str, &[&str])] = &[
     ("mps-client", &["mps-proto"]),
     ("mps-cli", &["mps-proto", "mps-client"]),
+    ("mps-pixels", &[]),
     ("mps-plan", &["mps-proto"]),
     ("mps-proto", &[]),
 ];
