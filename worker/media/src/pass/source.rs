@@ -283,9 +283,8 @@ impl Source {
             chain.extend([tee.clone(), raw_queue(pipeline, "video-fields-queue")?]);
             self.decoded_fields = Some(tee);
         }
-        if video.interlaced && needs.decoded_video {
-            chain.extend(picture::deinterlace(pipeline, "video", false)?);
-        }
+        // Decoders know better than headers which pictures are of fields: those that are not pass.
+        chain.extend(picture::deinterlace(pipeline, "video", false)?);
         if let Some(direction) = picture::direction(video.rotation_deg, mps_proto::v1::Flip::None) {
             let flip = make(pipeline, "videoflip", "video-upright")?;
             flip.set_property_from_str("video-direction", direction);

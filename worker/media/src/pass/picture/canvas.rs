@@ -137,7 +137,7 @@ pub struct PlaneShape {
 }
 
 impl PlaneShape {
-    fn of(info: &VideoInfo, plane: u32) -> Self {
+    pub fn of(info: &VideoInfo, plane: u32) -> Self {
         let format = info.format_info();
         let component = (0..info.n_components())
             .find(|component| format.plane().get(*component as usize) == Some(&plane))

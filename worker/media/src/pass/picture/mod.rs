@@ -4,6 +4,7 @@
 mod blur;
 mod canvas;
 mod colour;
+mod deinterlace;
 pub mod jpeg;
 mod tone_curve;
 mod tone_map;
@@ -206,18 +207,23 @@ impl Look {
     }
 }
 
-/// Makes one frame of two fields. `always`: also of pictures that claim to be progressive.
+/// Makes one frame of two fields, in the order of linking. `always`: also of pictures that claim to be progressive.
 pub fn deinterlace(pipeline: &gst::Pipeline, prefix: &str, always: bool) -> Result<[gst::Element; 2], Failure> {
-    let convert = make(pipeline, "videoconvert", &format!("{prefix}-deinterlace-convert"))?;
-    let deinterlace = make(pipeline, "deinterlace", &format!("{prefix}-deinterlace"))?;
-    // The method yadif stamps two pictures alike in 1.22.
-    deinterlace.set_property_from_str("method", "greedyh");
-    // One picture per frame, not per field.
-    deinterlace.set_property_from_str("fields", "top");
-    if always {
-        deinterlace.set_property_from_str("mode", "interlaced");
+    Ok([
+        make(pipeline, "videoconvert", &format!("{prefix}-deinterlace-convert"))?,
+        deinterlace::element(pipeline, &format!("{prefix}-deinterlace"), always)?,
+    ])
+}
+
+/// What a picture keeps that is made from another: its stamps, and captions that came with it.
+fn carry_over(from: &gst::BufferRef, to: &mut gst::BufferRef) {
+    let _ = from.copy_into(to, gst::BufferCopyFlags::TIMESTAMPS, ..);
+    for caption in from
+        .iter_meta::<gst_video::VideoCaptionMeta>()
+        .filter(|caption| !caption.data().is_empty())
+    {
+        gst_video::VideoCaptionMeta::add(to, caption.caption_type(), caption.data());
     }
-    Ok([convert, deinterlace])
 }
 
 /// The one movement that rotates clockwise and then mirrors, in the words of videoflip.
