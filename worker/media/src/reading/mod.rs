@@ -1,5 +1,7 @@
 //! How a file is read: filesrc and parsebin, and when all its streams stand at the parser's pads.
 
+mod patch;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -7,11 +9,15 @@ use std::{
 
 use gst::prelude::*;
 
+pub use patch::{Patches, Table};
+
 /// What demuxers are told of a file before they open it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Number of a transport stream's programme; `None`: the first one.
     pub program: Option<u16>,
+    /// What is read otherwise than it stands in the file.
+    pub patches: Patches,
 }
 
 /// filesrc and parsebin, linked and in the pipeline; gives parsebin. Names of elements begin with the prefix.
@@ -21,6 +27,7 @@ pub fn open(pipeline: &gst::Pipeline, path: &Path, reading: &Reading, prefix: &s
     let parser = element("parsebin", &format!("{prefix}-parse"))?;
     pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
     source.link(&parser).map_err(|error| error.to_string())?;
+    reading.patches.apply_to(&source, path);
     if let (Some(program), Some(bin)) = (reading.program, parser.downcast_ref::<gst::Bin>()) {
         bin.connect_element_added(move |_, element| {
             if element.factory().is_some_and(|factory| factory.name() == "tsdemux") {
