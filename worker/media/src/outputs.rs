@@ -14,7 +14,7 @@ pub const CHECK_DEADLINE: Duration = Duration::from_secs(600);
 
 /// What every node of a pass warns of. `damage`: what decoders reported of the input.
 pub fn warnings(facts: &InputFacts, count: u64) -> Vec<mps_proto::rpc::Status> {
-    let mut found = Vec::new();
+    let mut found = facts.warnings.clone();
     if count > 0 {
         found.push(failure::warning(
             ErrorReason::InputDamaged,

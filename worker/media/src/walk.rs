@@ -35,6 +35,8 @@ pub enum Until {
 pub struct Track {
     /// What tells it from the other streams of its file; empty where the file is one stream.
     pub id: String,
+    /// Kind and codec of a stream that the file lists and no demuxer shows.
+    pub unshown: Option<(&'static str, &'static str)>,
     pub caps: Option<gst::Caps>,
     pub tags: Vec<gst::TagList>,
     pub packets: u64,
@@ -50,7 +52,7 @@ pub struct Track {
     pub disorder: u64,
     /// Packets that begin behind the end of what is shown, as an edit list says it.
     pub hidden: u64,
-    last_dts: Option<gst::ClockTime>,
+    pub(crate) last_dts: Option<gst::ClockTime>,
 }
 
 impl Track {

@@ -13,7 +13,7 @@ use mps_proto::{
     v1::{AudioCodec, Container, TranscodeSettings, VideoCodec},
     worker::v1::{InputLimits, PlanNode},
 };
-use pass_tools::{carry_out, ffmpeg, frames, order};
+use pass_tools::{carry_out, ffmpeg, filtered, frames, number, order};
 use transcode_tools::{audio, node, video};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=s=160x90:r=30:d=1";
@@ -84,4 +84,40 @@ fn pictures_in_quicktime_are_film() {
         let output = inputs.transcoded(&path).unwrap_or_else(|problem| panic!("{codec}: {problem}"));
         assert_eq!(frames(&output), 10, "{codec}");
     }
+}
+
+#[test]
+fn dts_of_discs_is_heard() {
+    let inputs = Inputs::new();
+    for (name, options) in [("dts.ts", ""), ("dts.m2ts", "-mpegts_m2ts_mode 1")] {
+        let path = inputs.make(name, &format!("{PICTURE} {SOUND} {H264} -strict -2 -c:a dca -ac 2 {options}"));
+        let output = inputs.transcoded(&path).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        assert!((loudness(&output) - loudness(&path)).abs() < 1.0, "{name}");
+    }
+}
+
+/// Mean level of the sound, in dB.
+fn loudness(file: &Path) -> f64 {
+    let heard = filtered(&[file], "-vn -af volumedetect");
+    let level = heard.split("mean_volume: ").nth(1).and_then(|rest| rest.split(' ').next());
+    number(level.unwrap_or_else(|| panic!("no sound in {}", file.display())))
+}
+
+#[test]
+fn of_several_programmes_the_one_with_a_film_is_read_and_the_others_are_said() {
+    let inputs = Inputs::new();
+    let programs = "-program title=radio:st=0 -program title=film:st=1:st=2";
+    let path = inputs.make(
+        "programmes.ts",
+        &format!("{SOUND} {PICTURE} {SOUND} -map 0 -map 1 -map 2 {H264} -c:a aac {programs}"),
+    );
+    let facts = facts(&path);
+    let kinds: Vec<_> = facts.media.streams.iter().map(|stream| stream.kind.as_str()).collect();
+    assert_eq!(kinds, ["video", "audio"]);
+    assert!(
+        facts.warnings[0].message.contains("number 2 was read, and not 1"),
+        "{:?}",
+        facts.warnings
+    );
+    assert_eq!(frames(&inputs.transcoded(&path).unwrap()), 30);
 }

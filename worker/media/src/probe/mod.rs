@@ -1,10 +1,12 @@
 //! What an input contains and how it must be read.
 
+mod elementary;
 mod facts;
 mod mp4;
 mod mpegts;
 mod names;
 mod picture;
+mod programs;
 mod refuse;
 mod sniff;
 mod sps;
@@ -15,7 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mpegts::Transport;
 use mps_proto::{
+    rpc,
     v1::{MediaInfo, MediaStream, VideoProperties},
     worker::v1::{Failure, InputLimits},
 };
@@ -40,6 +44,8 @@ pub struct InputFacts {
     pub reading: Reading,
     /// What the header promises; `None` when it promises nothing.
     pub promised_duration: Option<Duration>,
+    /// What a transport stream's clock counts, without its jumps.
+    pub counted_duration: Option<Duration>,
     /// Frames that the index promises for the first video track; `None` when it promises nothing, or is cut by an edit list.
     pub promised_video_frames: Option<u64>,
     /// Bytes that the container promises and the file lacks: it was cut.
@@ -62,6 +68,8 @@ pub struct InputFacts {
     pub left_out_tracks: usize,
     /// Indices of streams of picture or sound that nothing installed decodes.
     pub undecodable: Vec<i32>,
+    /// What each node is told of the input.
+    pub warnings: Vec<rpc::Status>,
 }
 
 /// Containers whose header promises a duration.
@@ -234,18 +242,28 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     } else {
         Until::FirstPackets
     };
-    let reading = Reading::default();
-    let walk = walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
+    let transport = match container {
+        "mpegts" => mpegts::read(path, ends).unwrap_or_default(),
+        _ => Transport::default(),
+    };
+    let programs = transport.programs.as_slice();
+    let reading = programs::reading(programs);
+    let mut walk = walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
+    programs::add_unshown(&mut walk, programs);
     let mut media = describe(&walk, container);
     if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
     }
     let still = PICTURES.contains(&container);
     let mut promised = None;
+    let mut counted = None;
     let mut mp3_delay_samples = 0;
     let mut measured = walk.duration.filter(|_| !still);
     match container {
-        "mpegts" => measured = transport_duration(path, walk.length().or(measured), ends),
+        "mpegts" => {
+            counted = transport.duration;
+            measured = transport_duration(walk.length().or(measured), counted);
+        }
         "mpeg" => measured = walk.length().or(measured),
         "mp3" => {
             let header = mp3::read(path).ok().flatten();
@@ -267,8 +285,10 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
         reading,
         media,
         promised_duration: promised,
+        counted_duration: counted,
         still_picture: still,
         mp3_delay_samples,
+        warnings: programs::warning(programs).into_iter().collect(),
         ..InputFacts::default()
     })
 }
@@ -317,8 +337,7 @@ pub(crate) fn container_of(path: &Path) -> Option<&'static str> {
 }
 
 /// The clock counts where GStreamer's guess from the first and last time stamps does not agree with it: in joined recordings.
-fn transport_duration(path: &Path, guessed: Option<Duration>, ends: Instant) -> Option<Duration> {
-    let counted = mpegts::duration(path, ends).ok().flatten();
+fn transport_duration(guessed: Option<Duration>, counted: Option<Duration>) -> Option<Duration> {
     let (Some(guessed), Some(counted)) = (guessed, counted) else {
         return counted.or(guessed);
     };
@@ -339,7 +358,7 @@ fn undecodable(walk: &Walk) -> Vec<i32> {
     let timed = |media_type: &str| !media_type.is_empty() && ["video/", "audio/", "image/"].iter().any(|kind| media_type.starts_with(kind));
     let tracks = walk.tracks.iter().zip(0i32..);
     tracks
-        .filter(|(track, _)| timed(track.media_type()) && !streams::is_decodable(track, &decoders))
+        .filter(|(track, _)| track.unshown.is_some() || timed(track.media_type()) && !streams::is_decodable(track, &decoders))
         .map(|(_, index)| index)
         .collect()
 }

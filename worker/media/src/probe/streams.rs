@@ -23,6 +23,14 @@ const LONGEST_TAG: usize = 1024;
 
 /// One stream; `None` when it never told its caps, or is neither picture nor sound nor text.
 pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<MediaStream> {
+    if let Some((kind, codec)) = track.unshown {
+        return Some(MediaStream {
+            index,
+            kind: kind.to_owned(),
+            codec: codec.to_owned(),
+            ..MediaStream::default()
+        });
+    }
     let caps = track.caps.as_ref()?.structure(0)?;
     let kind = kind_of(caps.name())?;
     let lists = || track.tags.iter();
