@@ -1,5 +1,6 @@
-//! Encoders of video: what each is told of codec, rate, key frames, speed. All give the same bytes whenever they are run: threads are
-//! fixed by the picture's size where the output depends on them.
+//! Encoders of video: what each is told of codec, rate, key frames, speed. All give the same bytes whenever and wherever they are run: threads
+//! are fixed by the picture's size where the output depends on them. One exception: under a peak rate x264's threads look at how far the others
+//! are, so that two runs differ by some bytes.
 
 mod hardware;
 mod vpx;
