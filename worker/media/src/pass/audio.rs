@@ -12,6 +12,7 @@ use mps_proto::{
 };
 
 use super::{
+    channels,
     clip::Window,
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
@@ -98,7 +99,7 @@ pub fn raw(
     let treatment = treatment(pipeline, prefix, job)?;
     match tees {
         [tee] => {
-            let last = track(pipeline, tee, prefix, window, treatment, &raw_caps(job))?;
+            let last = track(pipeline, tee, prefix, window, treatment, job.channels, &raw_caps(job))?;
             if !job.filled {
                 return Ok(last);
             }
@@ -167,6 +168,7 @@ fn track(
     prefix: &str,
     window: &Window,
     treatment: Vec<gst::Element>,
+    count: i32,
     caps: &gst::Caps,
 ) -> Result<gst::Element, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
@@ -176,7 +178,7 @@ fn track(
     let mut chain = vec![guard, sound_queue(pipeline, &name("queue"))?];
     chain.extend(treatment);
     chain.extend([
-        make(pipeline, "audioconvert", &name("convert"))?,
+        channels::mixer(pipeline, &name("convert"), count)?,
         make(pipeline, "audioresample", &name("resample"))?,
         filter.clone(),
     ]);
@@ -197,7 +199,15 @@ fn mix(
     let mixer = make(pipeline, "audiomixer", &name("mix"))?;
     let caps = raw_builder(job).field("format", "F32LE").field("layout", "interleaved").build();
     for (number, tee) in tees.iter().enumerate() {
-        let last = track(pipeline, tee, &name(&format!("track{number}")), window, Vec::new(), &caps)?;
+        let last = track(
+            pipeline,
+            tee,
+            &name(&format!("track{number}")),
+            window,
+            Vec::new(),
+            job.channels,
+            &caps,
+        )?;
         let entry = mixer
             .request_pad_simple("sink_%u")
             .ok_or_else(|| broken("the mixer gives no pad"))?;

@@ -2,6 +2,7 @@
 
 pub mod audio;
 mod bus;
+pub mod channels;
 pub mod clip;
 pub mod containers;
 pub mod counters;

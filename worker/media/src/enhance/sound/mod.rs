@@ -11,7 +11,10 @@ use mps_proto::{
     worker::v1::Failure,
 };
 
-use crate::pass::elements::{caps_filter, make};
+use crate::pass::{
+    channels,
+    elements::{caps_filter, make},
+};
 
 pub use chain::Treatment;
 pub use loudness::Target;
@@ -48,7 +51,7 @@ pub fn elements(
         .field("channels", channels)
         .build();
     Ok(vec![
-        make(pipeline, "audioconvert", &name("enhance-convert"))?,
+        channels::mixer(pipeline, &name("enhance-convert"), channels)?,
         make(pipeline, "audioresample", &name("enhance-resample"))?,
         caps_filter(pipeline, &name("enhance-format"), &caps)?,
         filter::element(pipeline, &name("enhance"), treatment)?,
