@@ -1,9 +1,6 @@
 //! The branch from decoded sound to compressed audio. Nodes that want the same sound share one encoder.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use gst::prelude::*;
 use mps_proto::{
@@ -16,6 +13,7 @@ use super::{
     clip::Window,
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
+    priming,
 };
 use crate::{
     capabilities,
@@ -38,17 +36,6 @@ pub struct AudioEncode {
     pub filled: bool,
 }
 
-/// What an encoder and its decoders put before the sound. No muxer writes an edit list for it: silence in front of the encoder makes the
-/// delay whole packets, which are dropped, and the rest moves up.
-struct Priming {
-    /// Samples of silence put in front.
-    silence: i64,
-    /// Samples by which the packets move up.
-    shift: i64,
-}
-
-/// How far containers' clocks round.
-const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(3);
 /// Bit rates in kbit/s that MP3 has; any other is an average.
 const MP3_KBPS: [i32; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 /// Bit rates in kbit/s of layer II from 32 kHz on, and below.
@@ -80,10 +67,7 @@ pub fn encode(
     }
     let last = chain.last().cloned().ok_or_else(|| broken("empty chain"))?;
     chain.push(packets.clone());
-    if let Some(priming) = priming(job.codec) {
-        put_silence(&pad(&encoder, "sink")?, priming.silence, job.sample_rate_hz);
-        drop_first(&pad(&last, "src")?, priming.shift, job.sample_rate_hz);
-    }
+    priming::take_out(job.codec, &pad(&encoder, "sink")?, &pad(&last, "src")?, job.sample_rate_hz);
     link(&chain.iter().collect::<Vec<_>>())?;
     Ok(packets)
 }
@@ -246,24 +230,6 @@ fn raw_caps(job: &AudioEncode) -> gst::Caps {
     }
 }
 
-/// Measured with GStreamer 1.22: the delay of encoder and decoder together in samples, and the length of a packet.
-fn priming(codec: AudioCodec) -> Option<Priming> {
-    let whole = |delay: i64, packet: i64| {
-        Some(Priming {
-            silence: (packet - delay % packet) % packet,
-            shift: packet,
-        })
-    };
-    match codec {
-        AudioCodec::Aac => whole(1024, 1024),
-        // LAME (576) and every decoder (529). Later packets lean on the bits of earlier ones: no silence, so that the second one is whole.
-        AudioCodec::Mp3 => Some(Priming { silence: 0, shift: 1105 }),
-        AudioCodec::Mp2 => whole(481, 1152),
-        AudioCodec::Ac3 | AudioCodec::Eac3 => whole(256, 1536),
-        _ => None,
-    }
-}
-
 fn encoder(pipeline: &gst::Pipeline, name: &str, job: &AudioEncode) -> Result<gst::Element, Failure> {
     let factory = capabilities::audio_encoder(job.codec);
     if gst::ElementFactory::find(factory).is_none() {
@@ -319,96 +285,4 @@ fn parser(codec: AudioCodec) -> Option<&'static str> {
         AudioCodec::Vorbis | AudioCodec::Opus | AudioCodec::Flac | AudioCodec::Pcm16 | AudioCodec::Pcm24 => None,
         _ => Some("aacparse"),
     }
-}
-
-/// Puts silence in front of the first samples and moves the others back by it.
-fn put_silence(entry: &gst::Pad, samples: i64, sample_rate_hz: i32) {
-    if samples == 0 {
-        return;
-    }
-    let moved = gst::ClockTime::from_nseconds(nanoseconds(samples, sample_rate_hz).unsigned_abs());
-    let first = AtomicBool::new(true);
-    entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        match &mut info.data {
-            Some(gst::PadProbeData::Event(event)) => {
-                if let Some(longer) = longer_segment(event, moved) {
-                    *event = longer;
-                }
-            }
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                if first.swap(false, Relaxed) {
-                    if let Some(padded) = with_silence(pad, buffer, samples) {
-                        *buffer = padded;
-                    }
-                } else if let Some(pts) = buffer.pts() {
-                    buffer.make_mut().set_pts(pts + moved);
-                }
-            }
-            _ => {}
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// The segment with its end moved back.
-fn longer_segment(event: &gst::Event, by: gst::ClockTime) -> Option<gst::Event> {
-    let gst::EventView::Segment(segment) = event.view() else {
-        return None;
-    };
-    let mut longer = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
-    let stop = longer.stop()?;
-    longer.set_stop(stop + by);
-    Some(gst::event::Segment::builder(&longer).seqnum(event.seqnum()).build())
-}
-
-fn with_silence(pad: &gst::Pad, buffer: &gst::Buffer, samples: i64) -> Option<gst::Buffer> {
-    let caps = pad.current_caps()?;
-    let info = gst_audio::AudioInfo::from_caps(&caps).ok()?;
-    let silent_bytes = usize::try_from(samples).ok()? * usize::try_from(info.bpf()).ok()?;
-    // All formats of encoders are signed: silence is zero.
-    let mut bytes = vec![0u8; silent_bytes];
-    bytes.extend_from_slice(&buffer.map_readable().ok()?);
-    let mut padded = gst::Buffer::from_mut_slice(bytes);
-    let target = padded.get_mut()?;
-    buffer
-        .copy_into(target, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..)
-        .ok()?;
-    let silent = gst::ClockTime::from_nseconds(nanoseconds(samples, info.rate() as i32).unsigned_abs());
-    target.set_duration(buffer.duration().map(|length| length + silent));
-    Some(padded)
-}
-
-/// The first packet goes, the rest moves up. Clocks of containers round: a second packet that would begin before zero begins at zero, since
-/// muxers drop what is before it.
-fn drop_first(pad: &gst::Pad, shift_samples: i64, sample_rate_hz: i32) {
-    let shift = nanoseconds(shift_samples, sample_rate_hz);
-    let seen = AtomicU32::new(0);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        match (seen.fetch_add(1, Relaxed), &mut info.data) {
-            (0, _) => return gst::PadProbeReturn::Drop,
-            (1, Some(gst::PadProbeData::Buffer(buffer))) => {
-                if let Some(pts) = not_before(pad, buffer, gst::ClockTime::from_nseconds(shift.unsigned_abs())) {
-                    let buffer = buffer.make_mut();
-                    buffer.set_pts(pts);
-                    buffer.set_dts(pts);
-                }
-            }
-            _ => {}
-        }
-        gst::PadProbeReturn::Ok
-    });
-    pad.set_offset(-shift);
-}
-
-/// The stamp that puts a buffer at a running time, when it comes a little before it.
-fn not_before(pad: &gst::Pad, buffer: &gst::Buffer, time: gst::ClockTime) -> Option<gst::ClockTime> {
-    let event = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
-    let pts = buffer.pts()?;
-    let missing = time.checked_sub(segment.to_running_time(pts)?)?;
-    (missing < ROUNDING).then(|| pts + missing)
-}
-
-fn nanoseconds(samples: i64, sample_rate_hz: i32) -> i64 {
-    samples * 1_000_000_000 / i64::from(sample_rate_hz.max(1))
 }

@@ -14,6 +14,7 @@ mod leaps;
 pub mod pick;
 pub mod picture;
 pub mod pictures;
+mod priming;
 pub mod rgb;
 mod seek;
 pub mod sheets;
