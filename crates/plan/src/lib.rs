@@ -22,6 +22,7 @@ pub use capabilities::CAPABILITIES;
 pub use keys::check_object_key;
 pub use outputs::{member_key, series_key, sub_stream_key};
 pub use presets::{find_preset, presets};
+pub use tables::audio_bitrates;
 pub use task::plan_task;
 pub use templates::{check_template, lay_settings, template_names};
 pub use unit::{cost, decodings, kinds, plan_probe, requirements};

@@ -6,7 +6,7 @@ use crate::{
     capabilities::{DENOISE_AUDIO, LOUDNESS},
     fields::{Fields, fields},
     overrides::SettingsFaults,
-    tables::{self, max_audio_bitrate, min_audio_bitrate},
+    tables::{self, audio_bitrates},
 };
 
 const DEFAULT_BITRATE: i64 = 128_000;
@@ -124,7 +124,7 @@ fn check_bitrate(
         faults.unset("bitrate_bps", bitrate, &why);
         return None;
     }
-    let (least, most) = (min_audio_bitrate(codec, channels), max_audio_bitrate(codec, rate, channels));
+    let (least, most) = audio_bitrates(codec, rate, channels);
     faults.range("bitrate_bps", bitrate, least, most);
     // The default gives way where the chosen rate and channels hold less, or need more.
     Some(bitrate.unwrap_or(DEFAULT_BITRATE.clamp(least, most.max(least))))

@@ -127,36 +127,54 @@ pub(crate) fn channel_counts(codec: AudioCodec) -> &'static [i32] {
     }
 }
 
-/// Least bit/s of an audio stream.
-pub(crate) fn min_audio_bitrate(codec: AudioCodec, channels: Option<i32>) -> i64 {
+/// Least and most bit/s of an audio stream. Where rate or channels are not set, they follow the input: then every figure counts that some
+/// input allows.
+pub fn audio_bitrates(codec: AudioCodec, sample_rate_hz: Option<i32>, channels: Option<i32>) -> (i64, i64) {
+    let rates = sample_rate_hz.map_or_else(|| sample_rates(codec).to_vec(), |rate| vec![rate]);
+    let counts = channels.map_or_else(|| vec![1, 2], |count| vec![count]);
+    let all = rates
+        .iter()
+        .flat_map(|rate| counts.iter().map(|count| bitrates_of(codec, *rate, i64::from(*count))));
+    let widest = |(least, most): (i64, i64), (other_least, other_most): (i64, i64)| (least.min(other_least), most.max(other_most));
+    all.reduce(widest).unwrap_or((LEAST, MOST))
+}
+
+const LEAST: i64 = 16_000;
+const MOST: i64 = 512_000;
+
+fn bitrates_of(codec: AudioCodec, rate: i32, channels: i64) -> (i64, i64) {
+    let is_low = rate <= 24_000;
     match codec {
-        // The table of libvorbis for 44.1 kHz and more begins at 22.5 kbit/s a channel.
-        AudioCodec::Vorbis => 24_000 * i64::from(channels.unwrap_or(2)),
-        AudioCodec::Mp2 | AudioCodec::Ac3 | AudioCodec::Eac3 => 32_000,
-        _ => 16_000,
+        // MPEG-2 layers II and III, used up to 24 kHz, end at 160 kbit/s (ISO/IEC 13818-3).
+        AudioCodec::Mp2 if is_low => (32_000, 160_000),
+        AudioCodec::Mp3 if is_low => (LEAST, 160_000),
+        // Layer II holds at most 192 kbit/s in one channel (ISO/IEC 11172-3, §2.4.2.3).
+        AudioCodec::Mp2 => (32_000, 192_000 * channels),
+        AudioCodec::Mp3 => (LEAST, 320_000),
+        // What describes six channels alone fills a frame of 32 kbit/s.
+        AudioCodec::Ac3 if channels > 2 => (96_000, MOST),
+        AudioCodec::Ac3 | AudioCodec::Eac3 => (32_000, MOST),
+        // libopus takes at most 256 kbit/s a channel.
+        AudioCodec::Opus => (LEAST, (256_000 * channels).min(510_000)),
+        AudioCodec::Vorbis => vorbis_bitrates(rate, channels),
+        // A frame of 1,024 samples holds at most 6,144 bits a channel (ISO/IEC 14496-3): 6 bit a sample.
+        AudioCodec::Aac => (LEAST, (6 * i64::from(rate) * channels).min(MOST)),
+        _ => (LEAST, MOST),
     }
 }
 
-/// Most bit/s of an audio stream; rate and channels are those of the settings, where set.
-pub(crate) fn max_audio_bitrate(codec: AudioCodec, sample_rate: Option<i32>, channels: Option<i32>) -> i64 {
-    const MOST: i64 = 512_000;
-    let channels = i64::from(channels.unwrap_or(2));
-    let is_low = sample_rate.is_some_and(|rate| rate <= 24_000);
-    match codec {
-        // MPEG-2 layers II and III, used up to 24 kHz, end at 160 kbit/s (ISO/IEC 13818-3).
-        AudioCodec::Mp3 | AudioCodec::Mp2 if is_low => 160_000,
-        // Layer II holds at most 192 kbit/s in one channel (ISO/IEC 11172-3, §2.4.2.3).
-        AudioCodec::Mp2 => (192_000 * channels).min(384_000),
-        AudioCodec::Mp3 => 320_000,
-        // libopus takes at most 256 kbit/s a channel; libvorbis about 86 up to 24 kHz, else 240.
-        AudioCodec::Opus => (256_000 * channels).min(510_000),
-        AudioCodec::Vorbis if is_low => (86_000 * channels).min(MOST),
-        AudioCodec::Vorbis if sample_rate == Some(32_000) => (190_000 * channels).min(MOST),
-        AudioCodec::Vorbis => (240_000 * channels).min(MOST),
-        AudioCodec::Aac => {
-            // A frame of 1,024 samples holds at most 6,144 bits a channel (ISO/IEC 14496-3): 6 bit a sample.
-            sample_rate.map_or(MOST, |rate| (6 * i64::from(rate) * channels).min(MOST))
-        }
-        _ => MOST,
-    }
+/// The tables of libvorbis are for a range of rates, for stereo, for 5.1 and for single channels; its encoder element takes no more than
+/// 250 kbit/s in all.
+fn vorbis_bitrates(rate: i32, channels: i64) -> (i64, i64) {
+    let (least, most) = match (rate, channels) {
+        (..=18_999, 2) => (12_000, 86_000),
+        (..=25_999, 2) => (15_000, 86_000),
+        (..=25_999, _) => (16_000, 86_000),
+        (..=39_999, 2) => (18_000, 190_000),
+        (..=39_999, _) => (30_000, 190_000),
+        (_, 1) => (32_000, 240_000),
+        (_, 2) => (22_500, 250_000),
+        _ => (14_000, 240_000),
+    };
+    ((least * channels).max(LEAST), (most * channels).min(250_000))
 }

@@ -6,6 +6,7 @@ mod pictures;
 
 use mps_proto::v1::{AudioCodec, Container, SegmentFormat, VideoCodec};
 
+pub use codecs::audio_bitrates;
 pub(crate) use codecs::*;
 pub(crate) use levels::{Level, levels};
 pub(crate) use pictures::*;

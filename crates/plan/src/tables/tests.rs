@@ -42,9 +42,10 @@ fn audio_bit_rates_end_where_the_standards_end() {
         (AudioCodec::Mp2, None, None, 384_000),
         (AudioCodec::Opus, None, Some(1), 256_000),
         (AudioCodec::Vorbis, Some(22_050), Some(1), 86_000),
+        (AudioCodec::Vorbis, None, None, 250_000),
         (AudioCodec::Ac3, Some(48_000), Some(6), 512_000),
     ] {
-        assert_eq!(max_audio_bitrate(codec, rate, channels), most, "{codec:?} {rate:?} {channels:?}");
+        assert_eq!(audio_bitrates(codec, rate, channels).1, most, "{codec:?} {rate:?} {channels:?}");
     }
 }
 

@@ -286,3 +286,83 @@ fn parser(codec: AudioCodec) -> Option<&'static str> {
         _ => Some("aacparse"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(codec: AudioCodec, rate: i32, channels: i32, bitrate_bps: i64) -> AudioEncode {
+        AudioEncode {
+            codec,
+            bitrate_bps,
+            sample_rate_hz: rate,
+            channels,
+            wide: false,
+            treatment: Treatment::default(),
+            filled: false,
+        }
+    }
+
+    /// Packets that the encoder gives of a tenth of a second, or what it says instead.
+    fn packets(job: &AudioEncode) -> Result<u64, String> {
+        let pipeline = gst::Pipeline::new();
+        let running = crate::pass::Running(pipeline.clone());
+        let source = make(&pipeline, "audiotestsrc", "source").unwrap();
+        source.set_property("num-buffers", 3);
+        source.set_property_from_str("wave", "white-noise");
+        source.set_property("samplesperbuffer", job.sample_rate_hz / 30);
+        let convert = make(&pipeline, "audioconvert", "convert").unwrap();
+        let filter = caps_filter(&pipeline, "form", &raw_caps(job)).unwrap();
+        let encoder = encoder(&pipeline, "encoder", job).unwrap();
+        let sink = make(&pipeline, "fakesink", "sink").unwrap();
+        let counters = Arc::new(Counters::default());
+        counters::count(&pad(&sink, "sink").unwrap(), &counters, |counters| Some(&counters.decoded_sound));
+        link(&[&source, &convert, &filter, &encoder, &sink]).unwrap();
+        let _ = pipeline.set_state(gst::State::Playing);
+        let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+        let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(10), &kinds);
+        drop(running);
+        match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Eos(_)) => Ok(counters.decoded_sound.count()),
+            Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
+            _ => Err("no end".into()),
+        }
+    }
+
+    #[test]
+    fn every_bit_rate_that_the_plan_allows_starts() {
+        crate::init().unwrap();
+        let codecs = [
+            AudioCodec::Aac,
+            AudioCodec::Mp3,
+            AudioCodec::Mp2,
+            AudioCodec::Ac3,
+            AudioCodec::Eac3,
+            AudioCodec::Opus,
+            AudioCodec::Vorbis,
+        ];
+        let mut wrong = Vec::new();
+        for codec in codecs {
+            let rates: &[i32] = match codec {
+                AudioCodec::Opus => &[16_000, 24_000, 48_000],
+                AudioCodec::Ac3 | AudioCodec::Eac3 => &[32_000, 44_100, 48_000],
+                _ => &[16_000, 22_050, 24_000, 32_000, 44_100, 48_000],
+            };
+            let counts: &[i32] = if [AudioCodec::Mp3, AudioCodec::Mp2].contains(&codec) {
+                &[1, 2]
+            } else {
+                &[1, 2, 6]
+            };
+            for (rate, channels) in rates.iter().flat_map(|rate| counts.iter().map(|count| (*rate, *count))) {
+                let (least, most) = mps_plan::audio_bitrates(codec, Some(rate), Some(channels));
+                for bitrate in [least, most, 128_000.clamp(least, most)] {
+                    match packets(&job(codec, rate, channels, bitrate)) {
+                        Ok(count) if count > 0 => {}
+                        trouble => wrong.push(format!("{codec:?} {rate} Hz {channels} channels {bitrate}: {trouble:?}")),
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

@@ -6,4 +6,5 @@ mod pass_tools;
 mod transcode_tools;
 
 mod channels;
+mod settings;
 mod tools;

@@ -41,7 +41,7 @@ impl AudioEncode {
     /// `stream`: the track that is encoded, or the first of those that are mixed.
     pub fn resolve(settings: &AudioSettings, stream: &MediaStream) -> Self {
         let properties = stream.audio.unwrap_or_default();
-        Self {
+        let mut encode = Self {
             codec: settings.codec(),
             bitrate_bps: settings.bitrate_bps.unwrap_or(128_000),
             sample_rate_hz: nearest_rate(settings.codec(), settings.sample_rate_hz.unwrap_or(properties.sample_rate_hz)),
@@ -49,7 +49,15 @@ impl AudioEncode {
             wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
             treatment: sound::asked_for(settings.enhancement.as_ref()).0,
             filled: false,
-        }
+        };
+        encode.fit_bitrate();
+        encode
+    }
+
+    /// The nearest bit rate that sample rate and channels hold.
+    fn fit_bitrate(&mut self) {
+        let (least, most) = mps_plan::audio_bitrates(self.codec, Some(self.sample_rate_hz), Some(self.channels));
+        self.bitrate_bps = self.bitrate_bps.clamp(least, most.max(least));
     }
 
     /// The same where every segment must be there, also where the input is silent.
@@ -69,6 +77,7 @@ pub fn fit_rate(encode: &mut AudioEncode, asked: Option<i32>, container: Contain
     if container == Container::Flv && encode.codec == AudioCodec::Mp3 {
         let distance = |rate: &i32| (rate - encode.sample_rate_hz).abs();
         encode.sample_rate_hz = FLV_RATES.iter().copied().min_by_key(distance).unwrap_or(44_100);
+        encode.fit_bitrate();
     }
     match asked {
         Some(asked) if asked != encode.sample_rate_hz => Err(failure::data(
