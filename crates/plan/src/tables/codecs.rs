@@ -152,7 +152,7 @@ fn bitrates_of(codec: AudioCodec, rate: i32, channels: i64) -> (i64, i64) {
         AudioCodec::Mp2 => (32_000, 192_000 * channels),
         AudioCodec::Mp3 => (LEAST, 320_000),
         // What describes six channels alone fills a frame of 32 kbit/s.
-        AudioCodec::Ac3 if channels > 2 => (96_000, MOST),
+        AudioCodec::Ac3 | AudioCodec::Eac3 if channels > 2 => (96_000, MOST),
         AudioCodec::Ac3 | AudioCodec::Eac3 => (32_000, MOST),
         // libopus takes at most 256 kbit/s a channel.
         AudioCodec::Opus => (LEAST, (256_000 * channels).min(510_000)),
