@@ -1,0 +1,149 @@
+//! What kind of picture a packet holds, as far as the order of showing needs it: MPEG-1, MPEG-2, MPEG-4 part 2 and H.264.
+
+/// How a picture stands among its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Others may refer to it, and some of them may be shown before it.
+    Reference,
+    /// It is shown before the reference that was decoded last.
+    Bidirectional,
+    /// It is bidirectional, and how far it is shown before others needs more than its head.
+    Reordered,
+    /// Two pictures in one packet, which makers of AVI did to have no delay.
+    Packed,
+}
+
+/// Start codes of pictures (ISO/IEC 13818-2, 6.2.1; ISO/IEC 14496-2, 6.2.1).
+const PICTURE: u8 = 0x00;
+const VOP: u8 = 0xb6;
+/// Types of units of H.264 that hold the first slice of a picture.
+const SLICES: [u8; 2] = [1, 5];
+/// slice_type modulo 5 of slices that refer both ways.
+const B_SLICE: u32 = 1;
+
+/// The picture of a packet. `codec` as `MediaStream.codec` says it; `length_bytes`: of the lengths in front of units, `None` for start codes.
+pub fn kind(codec: &str, packet: &[u8], length_bytes: Option<usize>) -> Kind {
+    match codec {
+        "mpeg4" => mpeg4(packet),
+        "mpeg1video" | "mpeg2video" => mpeg(packet),
+        "h264" => h264(packet, length_bytes),
+        _ => Kind::Reference,
+    }
+}
+
+/// Bytes behind each start code of a kind.
+fn behind_codes(packet: &[u8], code: u8) -> impl Iterator<Item = &[u8]> {
+    let at = packet.windows(4).enumerate().filter(move |(_, window)| *window == [0, 0, 1, code]);
+    at.filter_map(|(at, _)| packet.get(at + 4..))
+}
+
+/// vop_coding_type: two bits; of pictures with a length, whether it is coded follows much later, so that its size must tell.
+fn mpeg4(packet: &[u8]) -> Kind {
+    let mut types = behind_codes(packet, VOP).filter_map(|head| head.first()).map(|byte| byte >> 6);
+    match (types.next(), types.next()) {
+        (_, Some(_)) => Kind::Packed,
+        (Some(2), None) => Kind::Bidirectional,
+        _ => Kind::Reference,
+    }
+}
+
+/// picture_coding_type: three bits behind ten of temporal_reference.
+fn mpeg(packet: &[u8]) -> Kind {
+    let head = behind_codes(packet, PICTURE).next();
+    match head.and_then(|head| head.get(1)).map(|byte| byte >> 3 & 7) {
+        Some(3) => Kind::Bidirectional,
+        _ => Kind::Reference,
+    }
+}
+
+/// slice_type: the second number of a slice.
+fn h264(packet: &[u8], length_bytes: Option<usize>) -> Kind {
+    let slice = match length_bytes {
+        Some(length_bytes) => units(packet, length_bytes).find(|unit| is_slice(unit)),
+        None => (0..packet.len())
+            .filter(|at| packet.get(*at..at + 3) == Some(&[0, 0, 1]))
+            .filter_map(|at| packet.get(at + 3..))
+            .find(|unit| is_slice(unit)),
+    };
+    let kind = slice.and_then(|unit| {
+        let mut bits = Bits::new(unit.get(1..)?);
+        bits.number()?;
+        bits.number()
+    });
+    match kind {
+        Some(kind) if kind % 5 == B_SLICE => Kind::Reordered,
+        _ => Kind::Reference,
+    }
+}
+
+fn is_slice(unit: &[u8]) -> bool {
+    unit.first().is_some_and(|header| SLICES.contains(&(header & 31)))
+}
+
+/// Units that stand behind their lengths.
+fn units(packet: &[u8], length_bytes: usize) -> impl Iterator<Item = &[u8]> {
+    let mut rest = packet;
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_at_checked(length_bytes).filter(|(length, _)| !length.is_empty())?;
+        let length = length.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
+        let (unit, tail) = behind.split_at_checked(length).unwrap_or((behind, &[]));
+        rest = tail;
+        (!unit.is_empty()).then_some(unit)
+    })
+}
+
+struct Bits<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    fn bit(&mut self) -> Option<u32> {
+        let byte = self.bytes.get(self.position / 8)?;
+        let bit = byte >> (7 - self.position % 8) & 1;
+        self.position += 1;
+        Some(u32::from(bit))
+    }
+
+    /// An unsigned number in the code of Golomb.
+    fn number(&mut self) -> Option<u32> {
+        let mut zeros = 0u32;
+        while self.bit()? == 0 {
+            zeros += 1;
+        }
+        let rest = (0..zeros.min(31)).try_fold(0u32, |value, _| Some(value << 1 | self.bit()?))?;
+        Some((1u32 << zeros.min(31)) - 1 + rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_pictures_are_read() {
+        let vop = |kind: u8| vec![0, 0, 1, VOP, kind << 6, 1, 2];
+        assert_eq!(kind("mpeg4", &vop(0), None), Kind::Reference);
+        assert_eq!(kind("mpeg4", &vop(2), None), Kind::Bidirectional);
+        assert_eq!(kind("mpeg4", &[vop(1), vop(2)].concat(), None), Kind::Packed);
+        assert_eq!(kind("mpeg2video", &[0, 0, 1, 0, 0, 3 << 3], None), Kind::Bidirectional);
+        assert_eq!(kind("mpeg2video", &[0, 0, 1, 0xb3, 0, 0, 1, 0, 0, 1 << 3], None), Kind::Reference);
+        assert_eq!(kind("mjpeg", &[0xff, 0xd8], None), Kind::Reference);
+    }
+
+    #[test]
+    fn slices_of_h264_tell_whether_they_refer_both_ways() {
+        // first_mb_in_slice 0, slice_type 6; then the same with slice_type 5.
+        let (both_ways, forward) = (0b1001_1100, 0b1001_1000);
+        let by_length = |slice: u8| vec![0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 2, 0x41, slice];
+        assert_eq!(kind("h264", &by_length(both_ways), Some(4)), Kind::Reordered);
+        assert_eq!(kind("h264", &by_length(forward), Some(4)), Kind::Reference);
+        assert_eq!(kind("h264", &[0, 0, 1, 0x41, both_ways], None), Kind::Reordered);
+        assert_eq!(kind("h264", &[0, 0, 0, 99, 0x41], Some(4)), Kind::Reference);
+        assert_eq!(kind("h264", &[0, 0], Some(4)), Kind::Reference);
+    }
+}
