@@ -7,6 +7,7 @@ use gst::prelude::*;
 use crate::rules::Clip;
 
 /// A branch of a tee that takes a part of the stream. `base`: media time at which running time begins (the start of a seek).
+#[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub clip: Clip,
     pub base: Duration,
@@ -70,11 +71,6 @@ impl Window {
     /// Running time of the branch begins with the clip: its segment is replaced, so that what stands before it has negative time.
     fn rebase(&self, branch: &gst::Pad) {
         self.replace_segment(branch, self.clip.end.map(|end| clock(end + self.delay)));
-    }
-
-    /// The same, without an end.
-    pub fn rebase_start(&self, branch: &gst::Pad) {
-        self.replace_segment(branch, None);
     }
 
     fn replace_segment(&self, branch: &gst::Pad, end: Option<gst::ClockTime>) {

@@ -1,11 +1,15 @@
 //! What a running pass counts, from pad probes: atomics only, since probes run in streaming threads.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use gst::prelude::*;
+use mps_proto::worker::v1::Failure;
 
 use super::clip::running_ns;
 
@@ -31,6 +35,8 @@ pub struct NodeCounters {
     pub pictures: AtomicU64,
     /// Every byte has reached the file.
     pub done: AtomicBool,
+    /// Why its streams were ended early.
+    failure: Mutex<Option<Failure>>,
 }
 
 /// Buffers that passed a point, and between which times.
@@ -77,6 +83,17 @@ impl Stretch {
 }
 
 impl NodeCounters {
+    /// The node cannot be finished; its streams are ended all the same, so that nothing waits for it.
+    pub fn fail(&self, failure: Failure) {
+        let mut told = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get_or_insert(failure);
+    }
+
+    /// Why it cannot be finished.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Pictures written.
     pub fn pictures(&self) -> u64 {
         self.pictures.load(Relaxed)

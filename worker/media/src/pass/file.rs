@@ -3,14 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use gst::prelude::*;
-use mps_proto::{v1::ErrorReason, worker::v1::Failure};
+use mps_proto::{
+    v1::{Container, ErrorReason},
+    worker::v1::Failure,
+};
 
 use super::{
-    clip::{Window, clock, stream_time},
     containers::ContainerRule,
+    copy::Copy,
     counters::{self, Counters, Stretch},
     elements::{branch, broken, link, make, mux_queue, pad},
-    tags,
+    flv, tags,
 };
 use crate::{failure, subtitles};
 
@@ -88,9 +91,17 @@ impl Output {
     fn take_tagged(&mut self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {
         let queue = mux_queue(pipeline, &format!("n{}-{kind}-mux-queue", self.node))?;
         tags::filter(&pad(&queue, "sink")?, self.kept, encoded);
+        if self.rule.index_first {
+            tell_chroma_site(&pad(&queue, "sink")?);
+        }
         let entered = counters::stretch_of(&pad(&queue, "sink")?);
         match kind {
-            "video" => self.entered.video = Some(entered),
+            "video" => {
+                if self.rule.container == Container::Flv {
+                    flv::begin_at_zero(&pad(&queue, "sink")?);
+                }
+                self.entered.video = Some(entered);
+            }
             _ => self.entered.sound.push(entered),
         }
         link(&[from, &queue])?;
@@ -103,19 +114,10 @@ impl Output {
         self.take(pipeline, &guard, kind)
     }
 
-    /// Takes the input's packets as they are. A clip begins with the first key frame in it. `timestamper`: the element that finds out when
-    /// each packet is decoded, for containers that do not say.
-    pub fn copy(
-        &mut self,
-        pipeline: &gst::Pipeline,
-        tee: &gst::Element,
-        kind: &str,
-        window: &Window,
-        timestamper: Option<&str>,
-        counters: &Arc<Counters>,
-    ) -> Result<(), Failure> {
-        let packets = copied(pipeline, tee, self.node, kind, window, timestamper, counters)?;
-        self.take_tagged(pipeline, &packets, kind, false)
+    /// Takes the input's packets as they are.
+    pub fn copy(&mut self, pipeline: &gst::Pipeline, copy: &Copy, counters: &Arc<Counters>) -> Result<(), Failure> {
+        let packets = copy.elements(pipeline, self.node, self.rule.container, counters)?;
+        self.take_tagged(pipeline, &packets, copy.kind, false)
     }
 
     fn link_entry(&self, queue: &gst::Element, kind: &str) -> Result<(), Failure> {
@@ -137,65 +139,19 @@ impl Output {
     }
 }
 
-/// The branch of the input's packets as they are; gives its last element. `kind` and `timestamper` as `Output::copy` has them.
-pub fn copied(
-    pipeline: &gst::Pipeline,
-    tee: &gst::Element,
-    node: usize,
-    kind: &str,
-    window: &Window,
-    timestamper: Option<&str>,
-    counters: &Arc<Counters>,
-) -> Result<gst::Element, Failure> {
-    let (branch_pad, guard) = branch(pipeline, tee, &format!("n{node}-{kind}-guard"))?;
-    clip_packets(tee, &branch_pad, window);
-    let is_video = kind == "video";
-    counters::count(&pad(&guard, "src")?, counters, move |counters| {
-        let node = counters.nodes.get(node)?;
-        Some(if is_video { &node.video } else { &node.audio })
-    });
-    let Some(timestamper) = timestamper else {
-        return Ok(guard);
-    };
-    let timestamper = make(pipeline, timestamper, &format!("n{node}-{kind}-stamp"))?;
-    link(&[&guard, &timestamper])?;
-    Ok(timestamper)
-}
-
-fn clip_packets(tee: &gst::Element, branch: &gst::Pad, window: &Window) {
-    let whole = window.clip.start <= window.base && window.clip.end.is_none() && window.delay.is_zero();
-    let Some(source) = tee.static_pad("sink").filter(|_| !whole) else {
-        return;
-    };
-    let (start, end) = (
-        clock(window.clip.start + window.delay),
-        window.clip.end.map(|end| clock(end + window.delay)),
-    );
-    let started = std::sync::atomic::AtomicBool::new(false);
-    branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        use std::sync::atomic::Ordering::Relaxed;
-        let Some(buffer) = info.buffer() else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let Some(time) = stream_time(&source, buffer) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        // In the order of decoding: what is shown before the end may need a packet that is shown behind it.
-        let late = buffer
-            .pts()
-            .zip(buffer.dts())
-            .map(|(pts, dts)| pts.saturating_sub(dts))
-            .unwrap_or_default();
-        let decoded = time.saturating_sub(late);
-        let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        if time >= start && is_key {
-            started.store(true, Relaxed);
-        }
-        let behind = end.is_some_and(|end| decoded >= end);
-        if behind || !started.load(Relaxed) {
-            return gst::PadProbeReturn::Drop;
+/// The muxers of MP4 of GStreamer 1.22 read where chroma samples of VP9 lie without asking whether the caps say it, and crash.
+fn tell_chroma_site(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(told) = event.view()
+            && let Some(caps) = told.caps().structure(0)
+            && caps.name() == "video/x-vp9"
+            && !caps.has_field("chroma-site")
+        {
+            let mut caps = told.caps_owned();
+            caps.make_mut().set("chroma-site", "mpeg2");
+            *event = gst::event::Caps::new(&caps);
         }
         gst::PadProbeReturn::Ok
     });
-    window.rebase_start(branch);
 }

@@ -5,18 +5,24 @@ mod bus;
 pub mod channels;
 pub mod clip;
 pub mod containers;
+pub mod copy;
 pub mod counters;
 pub mod elements;
 pub mod encoders;
 pub mod file;
+mod flv;
+pub mod forms;
+mod gate;
 mod gif;
 mod leaps;
+mod packets;
 pub mod pick;
 pub mod picture;
 pub mod pictures;
 mod priming;
 pub mod rgb;
 mod seek;
+mod sequence;
 pub mod sheets;
 mod skip;
 mod source;
@@ -186,7 +192,8 @@ fn attempt(
             return Err(trouble);
         }
     };
-    let failure_of = |node: &usize| failures.get(node).or(unstartable.get(node)).cloned();
+    let told = |node: &usize| counters.nodes.get(*node).and_then(|counters| counters.failure());
+    let failure_of = |node: &usize| told(node).or_else(|| failures.get(node).or(unstartable.get(node)).cloned());
     let jobs = branches
         .into_iter()
         .enumerate()
@@ -209,18 +216,6 @@ fn attempt(
 
 fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
     branch.stop().map(|()| branch)
-}
-
-/// Matroska says when a packet is shown, and not when it is decoded; MP4 needs both.
-pub fn timestamper(facts: &InputFacts) -> Option<&'static str> {
-    if !["matroska", "webm"].contains(&facts.media.container.as_str()) {
-        return None;
-    }
-    match crate::rules::film(facts)?.codec.as_str() {
-        "h264" => Some("h264timestamper"),
-        "hevc" => Some("h265timestamper"),
-        _ => None,
-    }
 }
 
 fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<gif::Feeder>), Failure> {

@@ -1,15 +1,10 @@
 //! The input's packets as they are, in the form that segments take.
 
-use mps_proto::worker::v1::Failure;
+use mps_proto::{v1::Container, worker::v1::Failure};
 
 use super::{AdaptiveStream, ended};
 use crate::{
-    pass::{
-        Graph,
-        elements::{caps_filter, make, mux_queue},
-        file::copied,
-        needed, timestamper,
-    },
+    pass::{Graph, copy::Copy, elements::mux_queue, needed},
     rules,
     segments::Feed,
 };
@@ -37,44 +32,21 @@ impl AdaptiveStream {
                 starts.audio,
             ),
         };
-        let stamps = timestamper(facts).filter(|_| matches!(kind, Kind::Film));
         let window = graph.window(self.clip, start);
-        let mut chain = vec![copied(graph.pipeline, needed(tee)?, node, &name, &window, stamps, graph.counters)?];
+        let copy = Copy {
+            tee: needed(tee)?,
+            kind: &name,
+            codec: stream.map_or("", |stream| stream.codec.as_str()),
+            window,
+            facts,
+        };
+        let last = copy.elements(graph.pipeline, node, Container::Hls, graph.counters)?;
         let prefix = format!("n{node}-{name}");
-        let (parser, caps) = form(stream.map_or("", |stream| stream.codec.as_str()));
-        chain.push(mux_queue(graph.pipeline, &format!("{prefix}-queue"))?);
-        chain.push(make(graph.pipeline, parser, &format!("{prefix}-parse"))?);
-        if let Some(caps) = caps {
-            chain.push(caps_filter(graph.pipeline, &format!("{prefix}-caps"), &caps)?);
-        }
+        let chain = vec![last, mux_queue(graph.pipeline, &format!("{prefix}-queue"))?];
         Ok(Feed {
             entry: ended(graph.pipeline, &prefix, chain)?,
             begin: std::time::Duration::ZERO,
             copied: true,
         })
-    }
-}
-
-/// The parser of a codec and the form in which segments take its packets.
-fn form(codec: &str) -> (&'static str, Option<gst::Caps>) {
-    let film = |media: &str, format: &str| {
-        let caps = gst::Caps::builder(media).field("stream-format", format);
-        Some(caps.field("alignment", "au").build())
-    };
-    match codec {
-        "hevc" => ("h265parse", film("video/x-h265", "hvc1")),
-        "av1" => {
-            let caps = gst::Caps::builder("video/x-av1").field("stream-format", "obu-stream");
-            ("av1parse", Some(caps.field("alignment", "tu").build()))
-        }
-        "aac" => {
-            let caps = gst::Caps::builder("audio/mpeg")
-                .field("mpegversion", 4)
-                .field("stream-format", "raw");
-            ("aacparse", Some(caps.build()))
-        }
-        "mp3" => ("mpegaudioparse", None),
-        "ac3" | "eac3" => ("ac3parse", None),
-        _ => ("h264parse", film("video/x-h264", "avc")),
     }
 }

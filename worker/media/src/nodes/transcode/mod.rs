@@ -22,10 +22,11 @@ use crate::{
     pass::{
         Graph, Range,
         containers::{self, ContainerRule},
+        copy::Copy,
         counters::NodeCounters,
         encoders::VideoEncode,
         file::{Entered, Kept, Output},
-        needed, output_path, timestamper, video as video_branch,
+        needed, output_path, video as video_branch,
     },
     probe::InputFacts,
     rules::{Clip, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
@@ -242,14 +243,16 @@ impl Transcode {
     fn build_video(&self, graph: &Graph, node: usize, output: &mut Output, video: &Video) -> Result<(), Failure> {
         let window = graph.window(self.clip, graph.order.starts.video);
         match video {
-            Video::Copy => output.copy(
-                graph.pipeline,
-                needed(graph.source.copied_video.as_ref())?,
-                "video",
-                &window,
-                timestamper(graph.order.facts),
-                graph.counters,
-            ),
+            Video::Copy => {
+                let copy = Copy {
+                    tee: needed(graph.source.copied_video.as_ref())?,
+                    kind: "video",
+                    codec: film_of(graph.order.facts).map_or("", |stream| stream.codec.as_str()),
+                    window,
+                    facts: graph.order.facts,
+                };
+                output.copy(graph.pipeline, &copy, graph.counters)
+            }
             Video::Encode(settings) => {
                 let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
                 let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
@@ -263,10 +266,16 @@ impl Transcode {
     fn build_sound(&self, graph: &mut Graph, node: usize, output: &mut Output, sound: &Sound) -> Result<(), Failure> {
         match &sound.how {
             Audio::Copy => {
-                let window = graph.window(self.clip, graph.order.starts.audio);
+                let streams = sounds(graph.order.facts);
                 for (number, track) in sound.tracks.iter().enumerate() {
-                    let tee = needed(graph.source.copied_tracks.get(track))?;
-                    output.copy(graph.pipeline, tee, &kind(number), &window, None, graph.counters)?;
+                    let copy = Copy {
+                        tee: needed(graph.source.copied_tracks.get(track))?,
+                        kind: &kind(number),
+                        codec: streams.get(*track).map_or("", |stream| stream.codec.as_str()),
+                        window: graph.window(self.clip, graph.order.starts.audio),
+                        facts: graph.order.facts,
+                    };
+                    output.copy(graph.pipeline, &copy, graph.counters)?;
                 }
             }
             Audio::Encode(settings) if sound.mix => {

@@ -1,0 +1,76 @@
+//! The branch of the input's packets as they are, in the form and order that their container takes.
+
+use std::{sync::Arc, time::Duration};
+
+use mps_proto::{v1::Container, worker::v1::Failure};
+
+use super::{
+    clip::Window,
+    counters::{self, Counters},
+    elements::{branch, link, pad},
+    forms,
+    packets::{self, Film, Rule},
+    sequence::Stamps,
+};
+use crate::{probe::InputFacts, rules};
+
+/// Distance of pictures where nothing tells.
+const USUAL: Duration = Duration::from_millis(40);
+
+/// One stream that is copied.
+pub struct Copy<'a> {
+    pub tee: &'a gst::Element,
+    /// Video, audio, or audio with a number: how its elements are named.
+    pub kind: &'a str,
+    /// As `MediaStream.codec` says it.
+    pub codec: &'a str,
+    pub window: Window,
+    pub facts: &'a InputFacts,
+}
+
+impl Copy<'_> {
+    /// Builds the branch; gives its last element.
+    pub fn elements(
+        &self,
+        pipeline: &gst::Pipeline,
+        node: usize,
+        container: Container,
+        counters: &Arc<Counters>,
+    ) -> Result<gst::Element, Failure> {
+        let prefix = format!("n{node}-{}", self.kind);
+        let (_, guard) = branch(pipeline, self.tee, &format!("{prefix}-guard"))?;
+        let mut chain = vec![guard];
+        chain.extend(forms::elements(pipeline, &prefix, self.codec, container)?);
+        let film = (self.kind == "video").then(|| self.film());
+        let is_film = film.is_some();
+        let packets = Rule {
+            node,
+            window: self.window,
+            film,
+            one_description: !matches!(container, Container::Ts | Container::Hls),
+            counters: counters.clone(),
+        };
+        let last = packets::element(pipeline, &format!("{prefix}-packets"), packets)?;
+        counters::count(&pad(&last, "src")?, counters, move |counters| {
+            let node = counters.nodes.get(node)?;
+            Some(if is_film { &node.video } else { &node.audio })
+        });
+        chain.push(last.clone());
+        link(&chain.iter().collect::<Vec<_>>())?;
+        Ok(last)
+    }
+
+    fn film(&self) -> Film {
+        let rate = rules::frame_rate(rules::film(self.facts));
+        let step = |(num, den): (i32, i32)| Duration::from_secs_f64(f64::from(den) / f64::from(num));
+        Film {
+            codec: self.codec.to_owned(),
+            stamps: match self.facts.media.container.as_str() {
+                "matroska" | "webm" => Stamps::Shown,
+                "avi" => Stamps::Decoded,
+                _ => Stamps::Both,
+            },
+            nominal: rate.map_or(USUAL, step),
+        }
+    }
+}
