@@ -3,8 +3,10 @@
 
 use super::sequence::Stamped;
 
-/// Times that went through containers are this far off at most.
+/// Times of key frames that went through containers are this far off at most.
 const ROUNDING: i64 = 2_000_000;
+/// Muxers take sound that begins before zero for sound that begins at zero: only a rounding may lie there.
+const SOUND_ROUNDING: i64 = 1000;
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +49,14 @@ impl Gate {
     }
 
     pub fn judge(&mut self, packet: Stamped, is_key: bool) -> Pass {
-        let middle = packet.shown + packet.length / 2;
-        if self
-            .end
-            .is_some_and(|end| if self.is_film { packet.decoded >= end } else { middle >= end })
-        {
+        let begin = if self.is_film { packet.decoded } else { packet.shown };
+        if self.end.is_some_and(|end| begin >= end) {
             return Pass::End;
         }
         let Some(key) = self.key else {
             let begins = match self.is_film {
                 true => is_key && self.start.is_none_or(|start| packet.shown >= start - ROUNDING),
-                false => self.start.is_none_or(|start| middle >= start),
+                false => self.start.is_none_or(|start| packet.shown >= start - SOUND_ROUNDING),
             };
             self.key = begins.then_some(packet.shown);
             return if begins { Pass::Take } else { Pass::Drop };
@@ -95,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn sound_is_taken_by_its_middle() {
+    fn sound_begins_and_ends_inside() {
         let mut gate = Gate::new(Some(1000 * MS), Some(1100 * MS), false);
-        assert_eq!(gate.judge(packet(970, 970), true), Pass::Drop);
-        assert_eq!(gate.judge(packet(990, 990), true), Pass::Take);
-        assert_eq!(gate.judge(packet(1070, 1070), true), Pass::Take);
-        assert_eq!(gate.judge(packet(1090, 1090), true), Pass::End);
+        assert_eq!(gate.judge(packet(990, 990), true), Pass::Drop);
+        assert_eq!(gate.judge(packet(1030, 1030), true), Pass::Take);
+        assert_eq!(gate.judge(packet(1090, 1090), true), Pass::Take);
+        assert_eq!(gate.judge(packet(1100, 1100), true), Pass::End);
         assert!(gate.is_open() && !gate.is_whole());
     }
 
