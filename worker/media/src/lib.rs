@@ -1,7 +1,6 @@
 //! mps-media: the only crate that links GStreamer. One pass over one input file, checked outputs.
 
 mod animation;
-mod bytes;
 pub mod capabilities;
 pub mod check;
 pub mod damage;

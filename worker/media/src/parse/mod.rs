@@ -2,5 +2,6 @@
 
 pub mod crc;
 pub mod numbers;
+pub mod pictures;
 pub mod psi;
 pub mod transport;

@@ -17,8 +17,8 @@ use super::{
     sequence::{Disorder, Sequence, Stamped, Stamps, Told},
 };
 use crate::{
-    bytes::pictures::{self, Kind},
     failure,
+    parse::pictures::{self, Kind},
     rules::Clip,
 };
 

@@ -4,7 +4,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, collections::VecDeque};
 
-use crate::bytes::pictures::Kind;
+use crate::parse::pictures::Kind;
 
 /// No codec reorders pictures further than this.
 const AHEAD: usize = 24;
