@@ -3,6 +3,7 @@
 //! | key | type | holds | kept |
 //! |---|---|---|---|
 //! | `mps:v1:work:{pool}` | stream, group `workers` | wake-ups `v=1`: a reason to ask for a unit, never which | the newest ≈ 1,000 |
+//! | `mps:v1:probe:{pool}` | stream, group `workers` | the same for probes, which have slots of their own | the newest ≈ 1,000 |
 //! | `mps:v1:events` | stream | the watch log: `t` task, `p` project, `r` revision; the first entry of an epoch is a marker with `t` empty | ≥ 1 h and ≥ 100,000 entries, at most ≈ 4,000,000 |
 //! | `mps:v1:epoch` | string | random name of this life of the watch log | until Redis loses it |
 //! | `mps:v1:progress:{task}` | hash | `message`: bytes of `TaskProgress` | 60 s after the last report |
@@ -35,6 +36,10 @@ pub(crate) const PROGRESS_TTL: Duration = Duration::from_secs(60);
 
 pub(crate) fn work(pool: &str) -> String {
     format!("mps:v1:work:{pool}")
+}
+
+pub(crate) fn probe(pool: &str) -> String {
+    format!("mps:v1:probe:{pool}")
 }
 
 pub(crate) fn progress(task_id: &str) -> String {

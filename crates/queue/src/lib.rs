@@ -43,7 +43,12 @@ impl Queue {
 
     /// Wakes one worker of a pool. A hint: failures are counted, not returned.
     pub async fn wake(&self, pool: &str) {
-        self.writer.send(writer::wake(pool));
+        self.writer.send(writer::wake(&keys::work(pool)));
+    }
+
+    /// Wakes one worker of a pool that has a free slot for probes. A hint too.
+    pub async fn wake_for_probe(&self, pool: &str) {
+        self.writer.send(writer::wake(&keys::probe(pool)));
     }
 
     /// Publishes a command for a worker to whichever replica holds its channel. A hint too.

@@ -21,7 +21,8 @@ const FORGET_CONSUMERS_AFTER_MS: u64 = 3_600_000;
 /// A worker's wake-up stream.
 pub struct WorkStream {
     client: Option<Client>,
-    pool: String,
+    /// Its key.
+    stream: String,
     consumer: String,
     connection: Option<MultiplexedConnection>,
     /// A read outlives the call that started it, so that dropping `wait` neither loses a wake-up nor leaves a blocked connection behind.
@@ -29,15 +30,25 @@ pub struct WorkStream {
 }
 
 impl WorkStream {
-    /// Never fails; connects in the background and reconnects by itself. With a URL that cannot be read there are no wake-ups.
+    /// Wake-ups for units of tasks. Never fails; connects in the background and reconnects by itself. With a URL that cannot be read
+    /// there are no wake-ups.
     pub fn connect(redis_url: &str, pool: &str, consumer: &str) -> Self {
+        Self::of(redis_url, keys::work(pool), consumer)
+    }
+
+    /// Wake-ups for probes.
+    pub fn of_probes(redis_url: &str, pool: &str, consumer: &str) -> Self {
+        Self::of(redis_url, keys::probe(pool), consumer)
+    }
+
+    fn of(redis_url: &str, stream: String, consumer: &str) -> Self {
         let client = crate::open(redis_url);
         if let Err(error) = &client {
             tracing::warn!(%error, "no wake-ups: the worker asks on its own");
         }
         Self {
             client: client.ok(),
-            pool: pool.to_owned(),
+            stream,
             consumer: consumer.to_owned(),
             connection: None,
             reading: None,
@@ -67,13 +78,13 @@ impl WorkStream {
         let reading = self.reading.get_or_insert_with(|| {
             let block = until.saturating_duration_since(Instant::now()).min(MAX_BLOCK);
             let connection = self.connection.take();
-            let (pool, consumer) = (self.pool.clone(), self.consumer.clone());
+            let (stream, consumer) = (self.stream.clone(), self.consumer.clone());
             tokio::spawn(async move {
                 let mut connection = match connection {
                     Some(connection) => connection,
-                    None => join_group(&client, &pool).await?,
+                    None => join_group(&client, &stream).await?,
                 };
-                let woken = read_one(&mut connection, &pool, &consumer, block).await?;
+                let woken = read_one(&mut connection, &stream, &consumer, block).await?;
                 Ok((connection, woken))
             })
         });
@@ -94,16 +105,15 @@ impl Drop for WorkStream {
 }
 
 /// Connects, makes the group where it is not there, and forgets consumers that are gone.
-async fn join_group(client: &Client, pool: &str) -> Result<MultiplexedConnection, QueueError> {
+async fn join_group(client: &Client, key: &str) -> Result<MultiplexedConnection, QueueError> {
     let mut connection = connect(client, MAX_BLOCK + CALL_DEADLINE).await?;
-    let key = keys::work(pool);
     let mut create = redis::cmd("XGROUP");
-    create.arg("CREATE").arg(&key).arg(keys::WORKERS_GROUP).arg("$").arg("MKSTREAM");
+    create.arg("CREATE").arg(key).arg(keys::WORKERS_GROUP).arg("$").arg("MKSTREAM");
     match create.query_async::<()>(&mut connection).await {
         Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
         _ => {}
     }
-    forget_consumers(&mut connection, &key).await?;
+    forget_consumers(&mut connection, key).await?;
     Ok(connection)
 }
 
@@ -122,11 +132,11 @@ async fn forget_consumers(connection: &mut MultiplexedConnection, key: &str) -> 
 }
 
 /// One stream, one message: COUNT is per stream, so several streams in one read would take one of each.
-async fn read_one(connection: &mut MultiplexedConnection, pool: &str, consumer: &str, block: Duration) -> Result<bool, QueueError> {
+async fn read_one(connection: &mut MultiplexedConnection, stream: &str, consumer: &str, block: Duration) -> Result<bool, QueueError> {
     let mut read = redis::cmd("XREADGROUP");
     read.arg("GROUP").arg(keys::WORKERS_GROUP).arg(consumer).arg("COUNT").arg(1);
     read.arg("BLOCK").arg(block.as_millis().max(1) as u64);
-    read.arg("NOACK").arg("STREAMS").arg(keys::work(pool)).arg(">");
+    read.arg("NOACK").arg("STREAMS").arg(stream).arg(">");
     let answer: redis::Value = read.query_async(connection).await?;
     Ok(answer != redis::Value::Nil)
 }

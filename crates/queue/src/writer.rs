@@ -55,9 +55,10 @@ async fn run(link: Arc<Link>, mut waiting: mpsc::Receiver<Hint>, failures: Arc<A
     }
 }
 
-pub(crate) fn wake(pool: &str) -> Hint {
+/// A wake-up in a stream of `keys`.
+pub(crate) fn wake(stream: &str) -> Hint {
     let mut command = redis::cmd("XADD");
-    command.arg(keys::work(pool)).arg("MAXLEN").arg("~").arg(keys::MAX_WAKE_UPS);
+    command.arg(stream).arg("MAXLEN").arg("~").arg(keys::MAX_WAKE_UPS);
     command.arg("*").arg("v").arg(1);
     vec![command]
 }

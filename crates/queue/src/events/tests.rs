@@ -213,6 +213,24 @@ async fn wake_up_reaches_one_waiting_worker_and_a_lost_group_is_made_again() {
 }
 
 #[tokio::test]
+async fn wake_up_for_a_probe_reaches_no_slot_of_tasks() {
+    let redis = Redis::start().await;
+    let queue = Queue::connect(&redis.url()).unwrap();
+    let mut tasks = WorkStream::connect(&redis.url(), "cpu", "w1");
+    let mut probes = WorkStream::of_probes(&redis.url(), "cpu", "w1");
+    let both = async { tokio::join!(tasks.wait(Duration::from_millis(50)), probes.wait(Duration::from_millis(50))) };
+    both.await;
+    let start = std::time::Instant::now();
+    queue.wake_for_probe("cpu").await;
+    probes.wait(Duration::from_secs(5)).await;
+    assert!(start.elapsed() < Duration::from_secs(3), "the wake-up did not come");
+    let nothing = Duration::from_millis(100);
+    let start = std::time::Instant::now();
+    tasks.wait(nothing).await;
+    assert!(start.elapsed() >= nothing, "a slot for tasks was woken");
+}
+
+#[tokio::test]
 async fn commands_and_progress_reach_subscribers_and_progress_is_kept() {
     let redis = Redis::start().await;
     let queue = Queue::connect(&redis.url()).unwrap();
