@@ -96,7 +96,12 @@ impl WorkerService for WorkerApi {
 
     async fn lease_unit(&self, request: Request<api::LeaseUnitRequest>) -> Result<Response<api::LeaseUnitResponse>, Status> {
         let request = request.into_inner();
-        let leased = lease::lease(&self.0, &request.worker_id, request.free_slots, request.free_scratch_bytes).await?;
+        let ask = lease::Ask {
+            scope: request.scope(),
+            free_slots: request.free_slots,
+            free_scratch_bytes: request.free_scratch_bytes,
+        };
+        let leased = lease::lease(&self.0, &request.worker_id, ask).await?;
         let remaining = span(self.0.config.lease_ttl);
         let unit = leased.map(|leased| api::UnitLease {
             sets: leased.sets,

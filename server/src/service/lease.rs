@@ -2,7 +2,7 @@
 
 use mps_proto::{
     v1::{NodeState, TaskState, task_input::Source},
-    worker::v1::SetProgress,
+    worker::v1::{LeaseScope, SetProgress},
 };
 use prost::Message;
 
@@ -15,7 +15,7 @@ use crate::{
     app::App,
     error::ApiError,
     store::{
-        leases::{self, Candidate, Pick, UnitRow},
+        leases::{self, Candidate, Pick, Priorities, UnitRow},
         tasks::{self, TaskRow, timestamp},
         workers::{self, WorkerRow},
     },
@@ -37,18 +37,27 @@ pub struct Leased {
     pub sets: Vec<SetProgress>,
 }
 
+/// What a worker asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ask {
+    pub scope: LeaseScope,
+    pub free_slots: i32,
+    pub free_scratch_bytes: i64,
+}
+
 /// Leases the best queued unit, or none.
-pub async fn lease(app: &App, worker_id: &str, free_slots: i32, free_scratch_bytes: i64) -> Result<Option<Leased>, UnitError> {
+pub async fn lease(app: &App, worker_id: &str, ask: Ask) -> Result<Option<Leased>, UnitError> {
     let worker = workers::get(&app.store, worker_id).await?.ok_or_else(unknown_worker)?;
     workers::touch(&app.store, worker_id, ttl_ms(app) / 3).await?;
-    let scratch_full = free_scratch_bytes > 0 && free_scratch_bytes < MIN_SCRATCH_BYTES;
-    if worker.draining || free_slots < 1 || scratch_full {
+    // a probe writes little, and that is bounded by the worker
+    let scratch_full = ask.scope != LeaseScope::Probes && (1..MIN_SCRATCH_BYTES).contains(&ask.free_scratch_bytes);
+    if worker.draining || ask.free_slots < 1 || scratch_full {
         return Ok(None);
     }
     // first what nobody else is at; then, if all of it was locked, what is left of it
     for patient in [false, true] {
         let mut busy = false;
-        for candidate in candidates(app, &worker).await? {
+        for candidate in candidates(app, &worker, ask.scope).await? {
             match try_take(app, &worker, &candidate, patient).await? {
                 Try::Taken(leased) => return Ok(Some(*leased)),
                 Try::Busy => busy = true,
@@ -71,7 +80,7 @@ pub fn ttl_ms(app: &App) -> i64 {
     app.config.lease_ttl.as_millis() as i64
 }
 
-async fn candidates(app: &App, worker: &WorkerRow) -> Result<Vec<Candidate>, UnitError> {
+async fn candidates(app: &App, worker: &WorkerRow, scope: LeaseScope) -> Result<Vec<Candidate>, UnitError> {
     let mut sets = leases::requirement_sets(&app.store, &worker.pool).await?;
     sets.retain(|requirements| worker.can(requirements));
     if sets.is_empty() {
@@ -86,16 +95,28 @@ async fn candidates(app: &App, worker: &WorkerRow) -> Result<Vec<Candidate>, Uni
     let limit = app.config.limits.max_running_units_per_project;
     let saturated = match limit {
         0 => Vec::new(),
+        // probes do not count among a project's running units
+        _ if scope == LeaseScope::Probes => Vec::new(),
         limit => leases::saturated_projects(&app.store, limit).await?,
     };
     let pick = Pick {
         pool: &worker.pool,
         worker_id: &worker.id,
         sets: &sets,
+        priorities: priorities(scope),
         without_projects: &saturated,
         limit: CANDIDATES,
     };
     Ok(leases::candidates(&app.store, &pick).await?)
+}
+
+/// Probes are told from units of tasks by their priority, which the queue's index has.
+fn priorities(scope: LeaseScope) -> Priorities {
+    match scope {
+        LeaseScope::Tasks => Priorities::OF_TASKS,
+        LeaseScope::Probes => Priorities::OF_PROBES,
+        LeaseScope::Unspecified => Priorities::ALL,
+    }
 }
 
 enum Try {

@@ -47,7 +47,7 @@ pub async fn probe(app: &App, project: &str, input: TaskInput) -> Result<MediaIn
     probes::insert(&app.store, &txn, &unit_id, project, &input).await?;
     units::insert(&app.store, &txn, &[unit]).await?;
     txn.commit().await?;
-    app.queue.wake(&app.config.default_pool).await;
+    app.queue.wake_for_probe(&app.config.default_pool).await;
     let media = wait(app, &unit_id).await?;
     estimates::learn_input(app, project, &input, &media).await;
     Ok(media)

@@ -125,9 +125,9 @@ pub async fn live_peers(store: &Store, pool: &str, except: &str, within_ms: i64)
     rows.iter().map(WorkerRow::read).collect()
 }
 
-/// Leased and committing units by worker id.
+/// Leased and committing units of tasks by worker id; probes have slots of their own.
 pub async fn busy_slots(store: &Store) -> Result<HashMap<String, i32>, DbErr> {
-    let text = "SELECT worker_id, count(*) AS busy FROM units WHERE state IN (2, 3) AND worker_id IS NOT NULL GROUP BY worker_id";
+    let text = "SELECT worker_id, count(*) AS busy FROM units WHERE state IN (2, 3) AND task_id <> '' AND worker_id IS NOT NULL GROUP BY worker_id";
     let rows = store.reader().query_all_raw(store.sql(text, [])).await?;
     rows.iter()
         .map(|row| Ok((row.try_get("", "worker_id")?, row.try_get::<i64>("", "busy")? as i32)))

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use mps_proto::{
     v1::{self, NodeState, OnConflict, TaskState},
-    worker::v1::{self as worker, CommitState, CompleteUnitRequest, CompletedNode, CompletedOutput, MediaPlan, PlanNode, PlanOutput},
+    worker::v1::{
+        self as worker, CommitState, CompleteUnitRequest, CompletedNode, CompletedOutput, LeaseScope, MediaPlan, PlanNode, PlanOutput,
+    },
 };
 use mps_server::{
     app::App,
@@ -31,6 +33,12 @@ use sea_orm::{ConnectionTrait, Value};
 use sha2::{Digest, Sha256};
 
 pub const PROJECT: &str = "p1";
+/// A question for any unit, by a worker with one free slot.
+pub const ANY: lease::Ask = lease::Ask {
+    scope: LeaseScope::Unspecified,
+    free_slots: 1,
+    free_scratch_bytes: 0,
+};
 static CLUSTER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 
 pub struct Bench {
@@ -267,7 +275,11 @@ impl Bench {
     }
 
     pub async fn lease(&self, worker: &str) -> Option<Leased> {
-        lease::lease(&self.app, worker, 1, 0).await.unwrap()
+        self.lease_of(worker, ANY.scope).await
+    }
+
+    pub async fn lease_of(&self, worker: &str, scope: LeaseScope) -> Option<Leased> {
+        lease::lease(&self.app, worker, lease::Ask { scope, ..ANY }).await.unwrap()
     }
 
     pub async fn leased(&self, worker: &str) -> (Token, UnitRow) {

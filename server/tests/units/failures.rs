@@ -2,7 +2,7 @@
 
 use mps_proto::{
     v1::{self, ErrorReason, TaskState},
-    worker::v1::{ChildResult, CommitState, CompleteUnitRequest, FailureKind},
+    worker::v1::{CommitState, FailureKind},
 };
 use mps_server::{
     service::{
@@ -11,11 +11,10 @@ use mps_server::{
         states::UnitState,
         uploads, workers,
     },
-    store::{leases::UnitRow, units},
+    store::leases::UnitRow,
 };
-use prost::Message;
 
-use crate::bench::{Bench, PROJECT, TaskSpec, token};
+use crate::bench::{Bench, TaskSpec, token};
 
 crate::on_both!(
     bad_data_fails_at_once_with_the_log,
@@ -24,8 +23,6 @@ crate::on_both!(
     unit_handed_back_is_not_charged,
     failing_twice_counts_once,
     worker_whose_units_succeed_elsewhere_is_drained,
-    probe_answers_its_caller,
-    probe_that_fails_says_why,
     open_upload_is_given_again_and_parts_are_checked,
     janitor_aborts_what_a_dead_server_left,
 );
@@ -150,76 +147,6 @@ async fn worker_whose_units_succeed_elsewhere_is_drained(bench: Bench) {
         assert_eq!(bad.state() == v1::WorkerState::Draining, round == 3, "round {round}");
         assert_eq!(bad.drain_reason.is_empty(), round < 3);
     }
-}
-
-async fn probe(bench: &Bench) -> String {
-    let id = mps_proto::name::new_id();
-    let unit = units::NewUnit {
-        id: id.clone(),
-        task_id: String::new(),
-        project: PROJECT.into(),
-        run: 1,
-        pool: "cpu".into(),
-        requirements: Vec::new(),
-        priority: 10,
-        cost: 0.1,
-        plan: mps_plan::plan_probe(Default::default()),
-        attempt: 0,
-        charged: 0,
-    };
-    let input = v1::TaskInput {
-        source: Some(v1::task_input::Source::Url("https://example.com/a.mp4".into())),
-    };
-    let txn = bench.app.store.begin().await.unwrap();
-    units::insert(&bench.app.store, &txn, &[unit]).await.unwrap();
-    txn.commit().await.unwrap();
-    let text = "INSERT INTO probes (unit_id, project_id, input, create_ms) VALUES ($1, $2, $3, {now})";
-    let values = vec![id.as_str().into(), PROJECT.into(), input.encode_to_vec().into()];
-    bench.execute(text, values).await;
-    id
-}
-
-async fn probe_result(bench: &Bench, id: &str) -> ChildResult {
-    use sea_orm::ConnectionTrait;
-    let statement = bench.app.store.sql("SELECT result FROM probes WHERE unit_id = $1", [id.into()]);
-    let row = bench.app.store.writer().query_one_raw(statement).await.unwrap().unwrap();
-    ChildResult::decode(row.try_get::<Vec<u8>>("", "result").unwrap().as_slice()).unwrap()
-}
-
-async fn probe_answers_its_caller(bench: Bench) {
-    bench.join("w1", &[]).await;
-    let id = probe(&bench).await;
-    let leased = bench.lease("w1").await.unwrap();
-    assert_eq!(
-        (leased.input_name.as_str(), leased.task_name.as_str()),
-        ("https://example.com/a.mp4", "")
-    );
-    let token = token(&leased.unit);
-    let input = uploads::input_url(&bench.app, &token, "").await.unwrap();
-    assert!(input.untrusted);
-    let list = CompleteUnitRequest {
-        input: Some(v1::MediaInfo {
-            container: "mp4".into(),
-            ..v1::MediaInfo::default()
-        }),
-        ..CompleteUnitRequest::default()
-    };
-    assert_eq!(bench.complete(&token, list.clone()).await, CommitState::Published);
-    assert_eq!(bench.complete(&token, list).await, CommitState::Published);
-    assert_eq!(probe_result(&bench, &id).await.input.unwrap().container, "mp4");
-}
-
-async fn probe_that_fails_says_why(bench: Bench) {
-    bench.join("w1", &[]).await;
-    let id = probe(&bench).await;
-    let (token, _) = bench.leased("w1").await;
-    bench
-        .fail(&token, FailureKind::Data, ErrorReason::InputNotMedia, false)
-        .await
-        .unwrap();
-    let failure = probe_result(&bench, &id).await.failure.unwrap();
-    assert_eq!(fail::errors::reason_of(&failure), "INPUT_NOT_MEDIA");
-    assert!(bench.lease("w1").await.is_none());
 }
 
 async fn open_upload_is_given_again_and_parts_are_checked(bench: Bench) {

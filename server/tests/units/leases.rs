@@ -14,7 +14,7 @@ use mps_server::service::{
     uploads, workers,
 };
 
-use crate::bench::{Bench, TaskSpec, token};
+use crate::bench::{ANY, Bench, TaskSpec, token};
 
 crate::on_both!(
     best_unit_comes_first,
@@ -115,7 +115,7 @@ async fn workers_at_once_get_different_units(bench: Bench) {
     let calls: Vec<_> = (0..8)
         .map(|number| {
             let app = bench.app.clone();
-            tokio::spawn(async move { lease::lease(&app, &format!("w{number}"), 1, 0).await.unwrap() })
+            tokio::spawn(async move { lease::lease(&app, &format!("w{number}"), ANY).await.unwrap() })
         })
         .collect();
     let mut units = HashSet::new();
@@ -248,7 +248,7 @@ async fn draining_worker_gets_nothing(bench: Bench) {
 
 async fn unknown_worker_is_told_to_join(bench: Bench) {
     assert!(renew::renew(&bench.app, "w1", &[]).await.unwrap().unknown_worker);
-    assert!(lease::lease(&bench.app, "w1", 1, 0).await.is_err());
+    assert!(lease::lease(&bench.app, "w1", ANY).await.is_err());
     bench.join("w1", &[]).await;
     assert!(!renew::renew(&bench.app, "w1", &[]).await.unwrap().unknown_worker);
 }
@@ -284,13 +284,13 @@ async fn project_runs_no_more_than_it_may(bench: Bench) {
     };
     let other = bench.task(other).await;
     let mut got = Vec::new();
-    while let Some(leased) = lease::lease(&app, "w1", 1, 0).await.unwrap() {
+    while let Some(leased) = lease::lease(&app, "w1", ANY).await.unwrap() {
         got.push(leased.unit);
     }
     assert_eq!(got.len(), 3);
     assert_eq!(got[2].id, other.unit_id);
     assert_eq!(bench.finish(&token(&got[0]), &got[0]).await, CommitState::Published);
-    assert!(lease::lease(&app, "w1", 1, 0).await.unwrap().is_some());
+    assert!(lease::lease(&app, "w1", ANY).await.unwrap().is_some());
 }
 
 async fn cancelled_unit_is_told_so_and_ends_cancelled(bench: Bench) {

@@ -4,6 +4,7 @@ mod bench;
 mod commits;
 mod failures;
 mod leases;
+mod probes;
 mod series;
 mod set_ends;
 mod sets;

@@ -247,8 +247,10 @@ async fn after(app: &App, unit: &UnitRow, fate: &Fate, over: &AttemptOver) {
         attempt: unit.attempt,
     };
     uploads::abort_later(app, token);
-    if matches!(fate, Fate::Again(_) | Fate::Split { .. }) {
-        app.queue.wake(&unit.pool).await;
+    match fate {
+        Fate::Again(_) if unit.is_probe() => app.queue.wake_for_probe(&unit.pool).await,
+        Fate::Again(_) | Fate::Split { .. } => app.queue.wake(&unit.pool).await,
+        Fate::Cancel | Fate::Fail(_) => {}
     }
     let reason = errors::reason_of(&over.failure);
     match fate {

@@ -6,7 +6,7 @@ use mps_proto::worker::v1::MediaPlan;
 use prost::Message;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 
-use super::Store;
+use super::{Store, units::PROBE_PRIORITY};
 use crate::service::states::UnitState;
 
 pub(super) const COLUMNS: &str = "id, task_id, project_id, run, pool, requirements, priority, rank, cost, state, attempt, charged, \
@@ -110,11 +110,33 @@ pub async fn requirement_sets(store: &Store, pool: &str) -> Result<Vec<String>, 
     rows.iter().map(|row| row.try_get("", "requirements")).collect()
 }
 
-/// Projects that run as many units as they may.
+/// Projects that run as many units of tasks as they may.
 pub async fn saturated_projects(store: &Store, limit: i64) -> Result<Vec<String>, DbErr> {
-    let text = "SELECT project_id FROM units WHERE state IN (2, 3) GROUP BY project_id HAVING count(*) >= $1";
+    let text = "SELECT project_id FROM units WHERE state IN (2, 3) AND task_id <> '' GROUP BY project_id HAVING count(*) >= $1";
     let rows = store.reader().query_all_raw(store.sql(text, [limit.into()])).await?;
     rows.iter().map(|row| row.try_get("", "project_id")).collect()
+}
+
+/// Priorities that are asked for, both ends included.
+#[derive(Debug, Clone, Copy)]
+pub struct Priorities {
+    pub lowest: i32,
+    pub highest: i32,
+}
+
+impl Priorities {
+    pub const ALL: Self = Self {
+        lowest: i32::MIN,
+        highest: i32::MAX,
+    };
+    pub const OF_TASKS: Self = Self {
+        highest: PROBE_PRIORITY - 1,
+        ..Self::ALL
+    };
+    pub const OF_PROBES: Self = Self {
+        lowest: PROBE_PRIORITY,
+        ..Self::ALL
+    };
 }
 
 /// What a worker may be given.
@@ -123,6 +145,7 @@ pub struct Pick<'a> {
     pub worker_id: &'a str,
     /// Requirements that the worker meets, and whether another live worker meets them too: then units that failed here go there.
     pub sets: &'a [(String, bool)],
+    pub priorities: Priorities,
     pub without_projects: &'a [String],
     pub limit: i64,
 }
@@ -165,7 +188,13 @@ pub async fn candidates(store: &Store, pick: &Pick<'_>) -> Result<Vec<Candidate>
 }
 
 fn candidates_sql(pick: &Pick<'_>, sets: &[(String, bool)]) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = vec![pick.pool.into(), pick.worker_id.into(), pick.limit.into()];
+    let mut values: Vec<Value> = vec![
+        pick.pool.into(),
+        pick.worker_id.into(),
+        pick.limit.into(),
+        pick.priorities.lowest.into(),
+        pick.priorities.highest.into(),
+    ];
     let mut place = |value: &str| {
         values.push(value.into());
         format!("${}", values.len())
@@ -186,7 +215,7 @@ fn candidates_sql(pick: &Pick<'_>, sets: &[(String, bool)]) -> (String, Vec<Valu
         let requirements = place(requirements);
         parts.push(format!(
             "SELECT * FROM (SELECT id, task_id, attempt, priority, rank, front FROM units WHERE pool = $1 AND requirements = {requirements} \
-             AND state = 1 AND not_before_ms <= {{now}} {avoid} {allowed} ORDER BY priority DESC, rank, front, id LIMIT $3) AS set{number}"
+             AND state = 1 AND priority >= $4 AND priority <= $5 AND not_before_ms <= {{now}} {avoid} {allowed} ORDER BY priority DESC, rank, front, id LIMIT $3) AS set{number}"
         ));
     }
     (parts.join(" UNION ALL "), values)
