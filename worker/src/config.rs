@@ -6,8 +6,12 @@ use std::{path::Path, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error};
 use toml::{Table, Value};
 
+use crate::machine;
+
 const DEFAULTS: &str = include_str!("../default-config.toml");
 const PREFIX: &str = "MPS_WORKER_";
+/// Head, tail and an index fit into this.
+const LEAST_PROBE_BYTES: u64 = 8 << 20;
 /// Variables with our prefix that are not settings: the file's own, and one of the server.
 const OTHERS: [&str; 2] = ["CONFIG", "LISTEN"];
 
@@ -21,6 +25,7 @@ pub struct Config {
     pub redis_url: Secret,
     pub pool: String,
     pub slots: usize,
+    pub niceness: u8,
     pub display_name: String,
     pub scratch: PathBuf,
     pub registry_file: PathBuf,
@@ -31,8 +36,19 @@ pub struct Config {
     pub otlp_endpoint: String,
     pub log: String,
     pub log_json: bool,
+    pub probe: ProbeConfig,
     pub fetch: FetchConfig,
     pub upload: UploadConfig,
+}
+
+/// How many probes run, and what one may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeConfig {
+    pub slots: usize,
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Duration,
+    pub max_bytes: u64,
 }
 
 /// How inputs are fetched.
@@ -198,8 +214,7 @@ impl Config {
     /// Fills in what depends on the machine.
     fn complete(mut self) -> Self {
         if self.slots == 0 {
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            self.slots = (processors / 2).max(1);
+            self.slots = machine::default_slots();
         }
         if self.scratch.as_os_str().is_empty() {
             self.scratch = std::env::temp_dir().join("mps-worker");
@@ -227,6 +242,15 @@ impl Config {
         }
         if self.slots > 1024 {
             return refuse("slots must be at most 1024");
+        }
+        if self.niceness > 19 {
+            return refuse("niceness must be at most 19");
+        }
+        if !(1..=64).contains(&self.probe.slots) {
+            return refuse("probe.slots must be 1 to 64");
+        }
+        if self.probe.max_bytes < LEAST_PROBE_BYTES {
+            return refuse("probe.max_bytes must be at least 8388608");
         }
         if self.pool.is_empty() || !self.pool.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
             return refuse("pool must be a name of letters, digits, '-', '_' and '.'");
@@ -297,6 +321,9 @@ mod tests {
             ("offline_patience = \"5\"", None, "duration"),
             ("server = \"https://mps:1\"", None, "ca_file"),
             ("server = \"mps:1\"", None, "server"),
+            ("niceness = 20", None, "niceness"),
+            ("[probe]\nslots = 0", None, "probe.slots"),
+            ("", Some(("MPS_WORKER_PROBE__MAX_BYTES", "1")), "probe.max_bytes"),
         ] {
             let error = load_with(file, variable.as_slice()).expect_err(file).to_string();
             assert!(error.contains(named) && !error.contains('\n'), "{file}: {error}");

@@ -2,6 +2,7 @@
 
 mod config;
 mod fetch;
+mod machine;
 mod pipe;
 mod rpc;
 mod supervisor;
@@ -52,6 +53,9 @@ enum Command {
         /// Process id of the supervisor.
         #[arg(long)]
         parent: i32,
+        /// How far it stands back for other processes.
+        #[arg(long, default_value_t = 0)]
+        niceness: u8,
     },
     /// Prints what this machine can do.
     #[command(hide = true)]
@@ -61,7 +65,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config, print_config } => supervise(config, print_config),
-        Command::RunUnit { parent } => std::process::exit(run_unit(parent)),
+        Command::RunUnit { parent, niceness } => std::process::exit(run_unit(parent, niceness)),
         Command::Capabilities => std::process::exit(unit::capabilities()),
     }
 }
@@ -112,13 +116,15 @@ fn telemetry_of(config: &Config) -> mps_telemetry::Options {
 }
 
 /// The child dies with its supervisor and leaves no core files; the rest is in `unit`.
-fn run_unit(parent: i32) -> i32 {
+fn run_unit(parent: i32, niceness: u8) -> i32 {
     let tied = prctl::set_pdeathsig(Signal::SIGKILL);
     // The supervisor may have died before the line above.
     if tied.is_err() || getppid().as_raw() != parent {
         return ORPHANED;
     }
     let _a_lower_limit_holds = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    // Before any thread is started: each takes it from the one that starts it.
+    let _it_only_runs_sooner = rustix::process::nice(niceness.into());
     let exports = std::env::var_os("MPS_WORKER_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.is_empty());
     if !exports {
         return unit::run();

@@ -16,7 +16,7 @@ use mps_proto::{
 };
 use tokio::sync::{Notify, watch};
 
-/// A unit is renewed only while the supervisor's loop beat within this time.
+/// A unit is renewed only while both of the supervisor's loops beat within this time.
 pub const LOOP_PATIENCE: Duration = Duration::from_secs(3);
 /// … and while the child's pipe, or the task that fetches or uploads, spoke within this time.
 pub const UNIT_PATIENCE: Duration = Duration::from_secs(10);
@@ -130,6 +130,7 @@ impl Card {
 pub struct Board {
     pub worker_id: String,
     pub loop_beat: Beat,
+    pub probe_loop_beat: Beat,
     cards: Mutex<HashMap<(String, i32), Arc<Card>>>,
     drained: AtomicBool,
     stopping: AtomicBool,
@@ -145,6 +146,7 @@ impl Board {
         Self {
             worker_id,
             loop_beat: Beat::now(),
+            probe_loop_beat: Beat::now(),
             cards: Mutex::default(),
             drained: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -179,7 +181,7 @@ impl Board {
 
     /// Units whose leases may be renewed now.
     pub fn alive(&self) -> Vec<Arc<Card>> {
-        if self.loop_beat.age() > LOOP_PATIENCE {
+        if self.loop_beat.age().max(self.probe_loop_beat.age()) > LOOP_PATIENCE {
             return Vec::new();
         }
         let mut cards = self.cards();

@@ -7,6 +7,7 @@ mod child;
 mod drain;
 mod environment;
 mod hand_in;
+mod kind;
 mod lease_thread;
 mod outputs;
 mod scratch;
@@ -53,6 +54,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         worker.id = worker.board.worker_id,
         pool = worker.config.pool,
         slots = worker.config.slots,
+        probe_slots = worker.config.probe.slots,
         server = worker.config.server,
         capabilities = capabilities.len(),
         "worker starts"
@@ -86,9 +88,10 @@ impl Worker {
     }
 
     /// Starts `run-unit` for an attempt. It starts GStreamer at once and waits for its order.
-    async fn start_child(&self, folder: &AttemptFolder) -> io::Result<(Arc<ChildProcess>, mpsc::Receiver<ChildReport>)> {
+    async fn start_child(&self, folder: &AttemptFolder, niceness: u8) -> io::Result<(Arc<ChildProcess>, mpsc::Receiver<ChildReport>)> {
         let mut command = environment::own_command(&self.config);
         command.args(["run-unit", "--parent", &std::process::id().to_string()]);
+        command.args(["--niceness", &niceness.to_string()]);
         command.current_dir(folder.outputs()).env("TMPDIR", folder.path());
         ChildProcess::start(&self.spawner, command).await
     }

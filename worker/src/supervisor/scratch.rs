@@ -59,9 +59,14 @@ impl Scratch {
     /// Bytes that units may use: what is free beyond the reserve.
     pub fn free_bytes(&self) -> io::Result<u64> {
         let disk = statvfs(&self.root)?;
-        let fragment = disk.fragment_size();
-        let (free, all) = (disk.blocks_available() * fragment, disk.blocks() * fragment);
-        Ok(free.saturating_sub(RESERVE.max(all / 20)))
+        let all = disk.blocks() * disk.fragment_size();
+        Ok(self.free_bytes_and_reserve()?.saturating_sub(RESERVE.max(all / 20)))
+    }
+
+    /// Bytes that are free, with the reserve.
+    pub fn free_bytes_and_reserve(&self) -> io::Result<u64> {
+        let disk = statvfs(&self.root)?;
+        Ok(disk.blocks_available() * disk.fragment_size())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The loop that takes units: first a slot, then a question to the server, woken by Redis or by its own clock.
+//! The loops that take units: first a slot, then a question to the server, woken by Redis or by their own clock. Probes have slots and a
+//! loop of their own, so that they never wait behind a task.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -12,11 +13,16 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Worker, board::Board, unit_run};
+use super::{
+    Worker,
+    board::{Beat, Board},
+    kind::Kind,
+    unit_run,
+};
 use crate::rpc::CallError;
 
-/// Without a wake-up the server is asked so often.
-const ASK_EVERY: Duration = Duration::from_secs(2);
+/// How long a loop that takes nothing waits before it looks again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(2);
 const PAUSE_WITHOUT_ANSWER: Duration = Duration::from_millis(500);
@@ -32,21 +38,15 @@ enum Offer {
 
 /// Takes units until the worker is asked to end.
 pub async fn run(worker: Arc<Worker>, capabilities: Vec<String>) {
-    let mut looping = Loop {
-        slots: Arc::new(Semaphore::new(worker.config.slots)),
-        wake_ups: wake_ups(&worker),
-        capabilities,
-        scratch_is_full: false,
-        worker: worker.clone(),
-    };
+    let mut tasks = Loop::new(Kind::Tasks, &worker, capabilities.clone());
+    let mut probes = Loop::new(Kind::Probes, &worker, capabilities);
     // Stopping drops nothing that matters: an answer under way to LeaseUnit is waited for, see `ask`.
-    looping.join().await;
-    while !worker.board.is_stopping() {
-        looping.turn().await;
-    }
+    tasks.join().await;
+    tokio::join!(tasks.run(), probes.run());
 }
 
 struct Loop {
+    kind: Kind,
     worker: Arc<Worker>,
     slots: Arc<Semaphore>,
     wake_ups: Option<WorkStream>,
@@ -55,10 +55,27 @@ struct Loop {
 }
 
 impl Loop {
+    fn new(kind: Kind, worker: &Arc<Worker>, capabilities: Vec<String>) -> Self {
+        Self {
+            kind,
+            slots: Arc::new(Semaphore::new(kind.slots(worker))),
+            wake_ups: kind.wake_ups(worker),
+            capabilities,
+            scratch_is_full: false,
+            worker: worker.clone(),
+        }
+    }
+
+    async fn run(&mut self) {
+        while !self.worker.board.is_stopping() {
+            self.turn().await;
+        }
+    }
+
     async fn turn(&mut self) {
         let board = self.worker.board.clone();
         if !board.takes_units() {
-            return self.pause(ASK_EVERY).await;
+            return self.pause(LOOK_EVERY).await;
         }
         let Some(slot) = self.free_slot().await else { return };
         // A slot may be free because a worker that ends has just handed its unit back.
@@ -67,15 +84,15 @@ impl Loop {
         }
         let free_bytes = self.free_scratch();
         if free_bytes == 0 {
-            return self.pause(ASK_EVERY).await;
+            return self.pause(LOOK_EVERY).await;
         }
-        match beating(&board, self.ask(free_bytes)).await {
+        match self.beating(self.ask(free_bytes)).await {
             Offer::Unit(lease) => self.start(*lease, slot),
             Offer::Nothing => {
                 drop(slot);
                 self.wait_for_work().await;
             }
-            Offer::JoinFirst => self.join().await,
+            Offer::JoinFirst => self.join_again().await,
             Offer::NoAnswer => self.pause(PAUSE_WITHOUT_ANSWER).await,
         }
     }
@@ -88,11 +105,11 @@ impl Loop {
             tokio::select! {
                 slot = slots.acquire_owned() => Ok(slot.ok()),
                 () = board.changed.notified() => Ok(None),
-                () = board.join_again.notified() => Err(()),
-                () = sleep(ASK_EVERY) => Ok(None),
+                () = self.asked_to_join() => Err(()),
+                () = sleep(LOOK_EVERY) => Ok(None),
             }
         };
-        match beating(&board, waiting).await {
+        match self.beating(waiting).await {
             Ok(slot) => slot,
             Err(()) => {
                 self.join().await;
@@ -101,14 +118,19 @@ impl Loop {
         }
     }
 
+    /// Bytes that a unit may write. A probe is small and bounded: it may use what is kept in reserve.
     fn free_scratch(&mut self) -> u64 {
-        let free = self.worker.scratch.free_bytes().unwrap_or_else(|error| {
+        let free = match self.kind {
+            Kind::Tasks => self.worker.scratch.free_bytes(),
+            Kind::Probes => self.worker.scratch.free_bytes_and_reserve(),
+        };
+        let free = free.unwrap_or_else(|error| {
             tracing::warn!(%error, "free scratch space is not known");
             0
         });
         if (free == 0) != self.scratch_is_full {
             self.scratch_is_full = free == 0;
-            tracing::warn!(full = self.scratch_is_full, "scratch space decides whether units are taken");
+            tracing::warn!(full = self.scratch_is_full, kind = ?self.kind, "scratch space decides whether units are taken");
         }
         free
     }
@@ -119,6 +141,7 @@ impl Loop {
             // The one that is held for the answer counts.
             free_slots: self.slots.available_permits() as i32 + 1,
             free_scratch_bytes: i64::try_from(free_bytes).unwrap_or(i64::MAX),
+            scope: self.kind.scope().into(),
         };
         match self
             .worker
@@ -148,22 +171,22 @@ impl Loop {
     }
 
     async fn wait_for_work(&mut self) {
-        let board = self.worker.board.clone();
+        let (kind, board, every) = (self.kind, self.worker.board.clone(), self.kind.ask_every(self.wake_ups.is_some()));
         let wake_ups = &mut self.wake_ups;
         let wake_up = async {
             match wake_ups {
-                Some(stream) => stream.wait(ASK_EVERY).await,
-                None => sleep(ASK_EVERY).await,
+                Some(stream) => stream.wait(every).await,
+                None => sleep(every).await,
             }
         };
         let waiting = async {
             tokio::select! {
                 () = wake_up => false,
                 () = board.changed.notified() => false,
-                () = board.join_again.notified() => true,
+                () = asked_to_join(kind, &board) => true,
             }
         };
-        if beating(&board, waiting).await {
+        if beating(kind.beat(&board), waiting).await {
             self.join().await;
         }
     }
@@ -174,11 +197,30 @@ impl Loop {
             tokio::select! {
                 () = sleep(time) => false,
                 () = board.changed.notified() => false,
-                () = board.join_again.notified() => true,
+                () = self.asked_to_join() => true,
             }
         };
-        if beating(&board, waiting).await {
+        if self.beating(waiting).await {
             self.join().await;
+        }
+    }
+
+    async fn asked_to_join(&self) {
+        asked_to_join(self.kind, &self.worker.board).await;
+    }
+
+    async fn beating<T>(&self, future: impl Future<Output = T>) -> T {
+        beating(self.kind.beat(&self.worker.board), future).await
+    }
+
+    /// The server does not know the worker. One loop joins for both.
+    async fn join_again(&mut self) {
+        match self.kind {
+            Kind::Tasks => self.join().await,
+            Kind::Probes => {
+                self.worker.board.join_again.notify_one();
+                self.pause(PAUSE_AFTER_REFUSAL).await;
+            }
         }
     }
 
@@ -207,7 +249,7 @@ impl Loop {
                     () = stopped(&board) => None,
                 }
             };
-            match beating(&board, joining).await {
+            match self.beating(joining).await {
                 Some(Ok(answer)) => {
                     let ttl = answer.lease_ttl.and_then(|ttl| Duration::try_from(ttl).ok());
                     board.set_lease_ttl(ttl.unwrap_or(Duration::from_secs(15)));
@@ -220,14 +262,17 @@ impl Loop {
                 }
                 None => return,
             }
-            beating(&board, sleep(PAUSE_AFTER_REFUSAL)).await;
+            self.beating(sleep(PAUSE_AFTER_REFUSAL)).await;
         }
     }
 }
 
-fn wake_ups(worker: &Worker) -> Option<WorkStream> {
-    let url = worker.config.redis_url.expose();
-    (!url.is_empty()).then(|| WorkStream::connect(url, &worker.config.pool, &worker.board.worker_id))
+/// Only the loop of tasks is asked to join: a notice reaches one waiter.
+async fn asked_to_join(kind: Kind, board: &Board) {
+    match kind {
+        Kind::Tasks => board.join_again.notified().await,
+        Kind::Probes => std::future::pending().await,
+    }
 }
 
 async fn stopped(board: &Board) {
@@ -239,15 +284,15 @@ async fn stopped(board: &Board) {
     }
 }
 
-/// Runs a future of the loop; while it runs, the loop counts as alive.
-async fn beating<T>(board: &Board, future: impl Future<Output = T>) -> T {
+/// Runs a future of a loop; while it runs, the loop counts as alive.
+async fn beating<T>(beat: &Beat, future: impl Future<Output = T>) -> T {
     tokio::pin!(future);
     let mut beats = interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             ended = &mut future => return ended,
-            _ = beats.tick() => board.loop_beat.touch(),
+            _ = beats.tick() => beat.touch(),
         }
     }
 }

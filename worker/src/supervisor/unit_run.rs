@@ -107,7 +107,8 @@ impl Unit {
                 return self.tell_failure(failure.into(), String::new()).await;
             }
         };
-        let started = self.worker.start_child(&folder).await;
+        let niceness = if self.is_probe() { 0 } else { self.worker.config.niceness };
+        let started = self.worker.start_child(&folder, niceness).await;
         let (child, reports) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -121,7 +122,7 @@ impl Unit {
         let ended = tokio::select! {
             biased;
             order = self.card.interrupted() => return self.give_up(order, &child).await,
-            ended = self.work(&folder, &child, reports).boxed() => ended,
+            ended = self.work_in_time(&folder, &child, reports).boxed() => ended,
         };
         match ended {
             Ok(finished) => {
@@ -134,6 +135,22 @@ impl Unit {
                 self.tell_failure(unfinished, child.log_tail()).await;
             }
         }
+    }
+
+    /// Somebody waits for a probe's answer: it ends within its deadline.
+    async fn work_in_time(
+        &self,
+        folder: &AttemptFolder,
+        child: &Arc<ChildProcess>,
+        reports: mpsc::Receiver<ChildReport>,
+    ) -> Result<Finished, Unfinished> {
+        let working = self.work(folder, child, reports);
+        if !self.is_probe() {
+            return working.await;
+        }
+        let deadline = self.worker.config.probe.deadline;
+        let ended = tokio::time::timeout(deadline, working).await;
+        ended.unwrap_or_else(|_| Err(unanswered(deadline).into()))
     }
 
     /// Fetch, pass and uploads.
@@ -340,6 +357,11 @@ impl Unit {
         }
     }
 
+    /// A probe belongs to no task.
+    fn is_probe(&self) -> bool {
+        self.lease.task_name.is_empty()
+    }
+
     fn nodes(&self) -> impl Iterator<Item = &str> {
         self.lease.plan.iter().flat_map(|plan| &plan.nodes).map(|node| node.key.as_str())
     }
@@ -388,6 +410,12 @@ fn stalled(message: String) -> Unfinished {
         failure: failure::node(ErrorReason::Stalled, message, "the input may be one that decoders hang on"),
         split: true,
     }
+}
+
+fn unanswered(deadline: Duration) -> Failure {
+    let message = format!("the input was not fetched and looked at within {} s", deadline.as_secs());
+    let hint = "check that the input's server is fast enough; a task takes the time that it needs";
+    failure::outside(ErrorReason::InputUnavailable, message, hint)
 }
 
 fn disk_reason(error: &std::io::Error) -> ErrorReason {
