@@ -111,6 +111,9 @@ impl Output {
     /// Takes packets from a tee that other outputs share.
     pub fn take_shared(&mut self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str) -> Result<(), Failure> {
         let (_, guard) = branch(pipeline, tee, &format!("n{}-{kind}-share", self.node))?;
+        if self.rule.muxer.is_some() {
+            keep_media(&pad(&guard, "sink")?);
+        }
         self.take(pipeline, &guard, kind)
     }
 
@@ -137,6 +140,24 @@ impl Output {
             )
         })
     }
+}
+
+/// Lets media pass alone. The encoder of FLAC writes its header again at the end, as bytes of a file, when another branch is one: muxers took
+/// that for packets, and lost those that they still held.
+fn keep_media(entry: &gst::Pad) {
+    let in_bytes = std::sync::atomic::AtomicBool::new(false);
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        use std::sync::atomic::Ordering::Relaxed;
+        if let Some(gst::EventView::Segment(segment)) = info.event().map(|event| event.view()) {
+            in_bytes.store(segment.segment().format() == gst::Format::Bytes, Relaxed);
+        }
+        let is_media = info.event().is_some_and(|event| event.type_() != gst::EventType::Segment) || !in_bytes.load(Relaxed);
+        if is_media {
+            gst::PadProbeReturn::Ok
+        } else {
+            gst::PadProbeReturn::Drop
+        }
+    });
 }
 
 /// The muxers of MP4 of GStreamer 1.22 read where chroma samples of VP9 lie without asking whether the caps say it, and crash.
