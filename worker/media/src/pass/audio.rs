@@ -81,19 +81,17 @@ pub fn raw(
     window: &Window,
 ) -> Result<gst::Element, Failure> {
     let treatment = treatment(pipeline, prefix, job)?;
-    match tees {
-        [tee] => {
-            let last = track(pipeline, tee, prefix, window, treatment, job.channels, &raw_caps(job))?;
-            if !job.filled {
-                return Ok(last);
-            }
-            let fill = make(pipeline, "audiorate", &format!("{prefix}-fill"))?;
-            link(&[&last, &fill])?;
-            stamp_by_running_time(&pad(&fill, "sink")?);
-            Ok(fill)
-        }
-        _ => mix(pipeline, tees, prefix, job, window, treatment),
+    let last = match tees {
+        [tee] => track(pipeline, tee, prefix, window, treatment, job.channels, &raw_caps(job))?,
+        _ => mix(pipeline, tees, prefix, job, window, treatment)?,
+    };
+    if !job.filled {
+        return Ok(last);
     }
+    let fill = make(pipeline, "audiorate", &format!("{prefix}-fill"))?;
+    link(&[&last, &fill])?;
+    stamp_by_running_time(&pad(&fill, "sink")?);
+    Ok(fill)
 }
 
 /// Stamps buffers with their running time, so that sound that begins late shows as a gap: an edit list only says so in the segment.

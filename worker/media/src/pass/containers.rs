@@ -18,6 +18,8 @@ pub struct ContainerRule {
     pub copied_audio: &'static [&'static str],
     /// Whether it holds more than one track of sound.
     pub many_tracks: bool,
+    /// Whether it can say that there is no sound for a while; else silence is written.
+    pub says_gaps: bool,
     /// Whether H.264 and H.265 stand in it with start codes.
     pub byte_stream: bool,
     /// Whether its index is moved to the front.
@@ -44,6 +46,7 @@ const fn sound_file(
         copied_video: &[],
         copied_audio,
         many_tracks: false,
+        says_gaps: false,
         byte_stream: false,
         index_first: false,
     }
@@ -58,6 +61,7 @@ const MP4: ContainerRule = ContainerRule {
     copied_video: MP4_VIDEO,
     copied_audio: MP4_AUDIO,
     many_tracks: true,
+    says_gaps: true,
     byte_stream: false,
     index_first: true,
 };
@@ -128,6 +132,7 @@ const RULES: &[ContainerRule] = &[
         copied_video: &["h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"],
         copied_audio: &["aac", "mp3", "mp2", "ac3", "opus"],
         many_tracks: true,
+        says_gaps: true,
         byte_stream: true,
         index_first: false,
     },
@@ -140,6 +145,7 @@ const RULES: &[ContainerRule] = &[
         copied_video: &["h264"],
         copied_audio: &["aac", "mp3"],
         many_tracks: false,
+        says_gaps: true,
         byte_stream: false,
         index_first: false,
     },
@@ -165,6 +171,7 @@ const HLS_TS: ContainerRule = ContainerRule {
     copied_video: &["h264"],
     copied_audio: &["aac", "mp3", "ac3", "eac3"],
     many_tracks: true,
+    says_gaps: true,
     byte_stream: false,
     index_first: false,
 };

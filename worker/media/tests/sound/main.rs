@@ -6,5 +6,6 @@ mod pass_tools;
 mod transcode_tools;
 
 mod channels;
+mod gaps;
 mod settings;
 mod tools;

@@ -8,7 +8,7 @@ use mps_proto::{
 use crate::{
     enhance::sound,
     failure,
-    pass::audio::AudioEncode,
+    pass::{audio::AudioEncode, containers::ContainerRule},
     probe::InputFacts,
     rules::{language, sounds, stream_missing, unless_undecodable},
 };
@@ -72,8 +72,10 @@ impl AudioEncode {
 /// MP3's sample rates in Flash video.
 const FLV_RATES: &[i32] = &[22_050, 44_100];
 
-/// Keeps to the sample rates of a container and codec; `asked`: what the settings want.
-pub fn fit_rate(encode: &mut AudioEncode, asked: Option<i32>, container: Container) -> Result<(), Failure> {
+/// Keeps to the sample rates of a container and codec, and to what the container can say; `asked`: what the settings want.
+pub fn fit(encode: &mut AudioEncode, asked: Option<i32>, rule: &ContainerRule) -> Result<(), Failure> {
+    let container = rule.container;
+    encode.filled |= !rule.says_gaps;
     if container == Container::Flv && encode.codec == AudioCodec::Mp3 {
         let distance = |rate: &i32| (rate - encode.sample_rate_hz).abs();
         encode.sample_rate_hz = FLV_RATES.iter().copied().min_by_key(distance).unwrap_or(44_100);

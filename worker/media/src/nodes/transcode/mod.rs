@@ -95,7 +95,7 @@ impl Film {
             Some(audio) => {
                 let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
                 if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
-                    audio::fit_rate(encode, audio.sample_rate_hz, rule.container)?;
+                    audio::fit(encode, audio.sample_rate_hz, rule)?;
                 }
                 sound
             }
