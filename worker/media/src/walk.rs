@@ -39,6 +39,8 @@ pub struct Track {
     pub unshown: Option<(&'static str, &'static str)>,
     pub caps: Option<gst::Caps>,
     pub tags: Vec<gst::TagList>,
+    /// Whether the file asks players to take it, or not to: flags of its track.
+    pub flags: Option<gst::StreamFlags>,
     pub packets: u64,
     pub key_packets: u64,
     pub bytes: u64,
@@ -172,6 +174,9 @@ impl Tap {
     fn seen(&self) -> Track {
         let mut track = lock(&self.track).clone();
         track.caps = track.caps.or_else(|| self.pad.current_caps());
+        if let Some(start) = self.pad.sticky_event::<gst::event::StreamStart>(0) {
+            track.flags = Some(start.stream_flags());
+        }
         track
     }
 

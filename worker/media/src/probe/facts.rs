@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::InputFacts;
-use crate::rules;
+use crate::{rules, walk::Track};
 
 /// What is known of one stream; they stand as `MediaInfo.streams` does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub struct StreamFacts {
     pub id: Option<String>,
     /// Earliest presentation time of what the probe saw, in the time of the demuxer; `None` when it saw nothing.
     pub first: Option<Duration>,
+    /// Name of the track; empty where it has none.
+    pub title: String,
+    /// How much its file wants it to be played: 2 where it is marked as default, 0 where it is disabled.
+    pub preference: u8,
 }
 
 /// What a stream is to a pass.
@@ -23,7 +27,34 @@ pub enum Place {
     Sound(usize),
 }
 
+impl StreamFacts {
+    /// Of what a walk saw.
+    pub fn of(track: &Track) -> Self {
+        let title = track
+            .tags
+            .iter()
+            .find_map(|list| list.get::<gst::tags::Title>().map(|tag| tag.get().to_owned()));
+        let flags = track.flags.unwrap_or(gst::StreamFlags::empty());
+        Self {
+            id: Some(track.id.clone()),
+            first: track.first,
+            title: title.unwrap_or_default(),
+            preference: match flags {
+                disabled if disabled.contains(gst::StreamFlags::UNSELECT) => 0,
+                default if default.contains(gst::StreamFlags::SELECT) => 2,
+                _ => 1,
+            },
+        }
+    }
+}
+
 impl InputFacts {
+    /// What is known of a stream besides, by its index.
+    pub fn of_stream(&self, index: i32) -> Option<&StreamFacts> {
+        let found = self.media.streams.iter().position(|stream| stream.index == index)?;
+        self.streams.get(found)
+    }
+
     /// Where streams go, by their ids.
     pub fn places(&self) -> BTreeMap<String, Place> {
         let id_of = |index: usize| self.streams.get(index).and_then(|stream| stream.id.clone());

@@ -299,11 +299,7 @@ fn stream_facts(media: &MediaInfo, walk: &Walk) -> Vec<StreamFacts> {
         .streams
         .iter()
         .map(|stream| track(stream.index).filter(|_| stream.kind != "image"));
-    let known = |track: &crate::walk::Track| StreamFacts {
-        id: Some(track.id.clone()),
-        first: track.first,
-    };
-    streams.map(|track| track.map(known).unwrap_or_default()).collect()
+    streams.map(|track| track.map(StreamFacts::of).unwrap_or_default()).collect()
 }
 
 /// What the contract says of a walked file: container, streams and tags.

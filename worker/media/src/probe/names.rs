@@ -68,7 +68,11 @@ pub fn codec(caps: &StructureRef) -> String {
 fn plain(name: &str) -> String {
     match PLAIN.iter().find(|(caps_name, _)| *caps_name == name) {
         Some((_, codec)) => (*codec).to_owned(),
-        None => name.rsplit('/').next().unwrap_or(name).trim_start_matches("x-").to_lowercase(),
+        // What the demuxer does not know it names by the file's four letters.
+        None => {
+            let name = name.rsplit('/').next().unwrap_or(name).trim_start_matches("x-");
+            name.trim_start_matches("gst-fourcc-").to_lowercase()
+        }
     }
 }
 
