@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mps_proto::{
+    rpc::Status,
     v1::{AdaptiveStreamSettings, AudioRendition, MediaStream, SegmentFormat, VideoSettings},
     worker::v1::{Failure, PlanNode},
 };
@@ -11,7 +12,7 @@ use super::{AdaptiveStream, Improvements, SEGMENT, Sound};
 use crate::{
     nodes::{
         Context, Resolved, improve,
-        transcode::{Audio, Video, select},
+        transcode::{Audio, Selected, Video, select},
     },
     pass::{
         audio::AudioEncode,
@@ -35,7 +36,8 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
     )?;
     let span = settings.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
     let (videos, pictures, left_out) = videos(node, settings, context, clip, span)?;
-    let sounds = sounds(&settings.audio, facts)?;
+    let mut warnings = subtitles::warnings(&node.subtitles, context);
+    let sounds = sounds(&settings.audio, facts, &mut warnings)?;
     if videos.is_empty() && sounds.is_empty() {
         return Err(stream_missing(
             "the input has no sound",
@@ -57,7 +59,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         left_out,
         pictures,
         applied: Vec::new(),
-        warnings: subtitles::warnings(&node.subtitles, context),
+        warnings,
     };
     Ok(Box::new(stream.begun()))
 }
@@ -129,16 +131,17 @@ fn is_larger(video: &VideoSettings, film: &MediaStream) -> bool {
     }
 }
 
-fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Failure> {
+/// `warnings` gets what is to be said of tracks that were passed over.
+fn sounds(asked: &[AudioRendition], facts: &InputFacts, warnings: &mut Vec<Status>) -> Result<Vec<Sound>, Failure> {
     let streams = rules::sounds(facts);
     let mut made = Vec::new();
     // An input without sound gives a stream without sound.
     for rendition in asked.iter().filter(|_| !streams.is_empty()) {
         let Some(settings) = &rendition.audio else { continue };
         let selectors: Vec<_> = rendition.track.iter().cloned().collect();
-        let Some(track) = select(&selectors, facts)?.first().copied() else {
-            continue;
-        };
+        let Selected { tracks, left_out } = select(&selectors, facts)?;
+        warnings.extend(left_out.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
+        let Some(track) = tracks.first().copied() else { continue };
         let Some(stream) = streams.get(track) else { continue };
         unless_undecodable(stream, facts)?;
         let language = if rendition.language.is_empty() {
@@ -146,7 +149,8 @@ fn sounds(asked: &[AudioRendition], facts: &InputFacts) -> Result<Vec<Sound>, Fa
         } else {
             &rendition.language
         };
-        let name = [rendition.display_name.as_str(), language.as_str(), "Audio"];
+        let title = facts.of_stream(stream.index).map_or("", |stream| stream.title.as_str());
+        let name = [rendition.display_name.as_str(), title, language.as_str(), "Audio"];
         made.push(Sound {
             how: Audio::Encode(AudioEncode::resolve(settings, stream).filled()),
             asked: settings.enhancement,

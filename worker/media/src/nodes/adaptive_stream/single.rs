@@ -57,6 +57,10 @@ fn sounds(film: &Film, context: &Context) -> Vec<Sound> {
     let made = sound.outputs().into_iter().enumerate().map(|(number, tracks)| {
         let first = tracks.first().and_then(|track| streams.get(*track));
         let language = first.map(|stream| stream.language.clone()).unwrap_or_default();
+        let title = first
+            .and_then(|stream| context.facts.of_stream(stream.index))
+            .map_or("", |stream| stream.title.as_str());
+        let name = [title, language.as_str(), "Audio"].into_iter().find(|name| !name.is_empty());
         Sound {
             how: match &sound.how {
                 Audio::Copy => Audio::Copy,
@@ -64,11 +68,7 @@ fn sounds(film: &Film, context: &Context) -> Vec<Sound> {
             },
             asked: film.extras.sound,
             plan: TrackPlan {
-                display_name: if language.is_empty() {
-                    "Audio".to_owned()
-                } else {
-                    language.clone()
-                },
+                display_name: name.unwrap_or_default().to_owned(),
                 language,
                 is_default: number == 0,
                 ..TrackPlan::default()

@@ -1,16 +1,18 @@
 //! What becomes of the sound: which tracks, and how each is encoded.
 
 use mps_proto::{
-    v1::{AudioCodec, AudioSettings, AudioTrackSelector, Container, ErrorReason, MediaStream, audio_track_selector::Selector},
+    rpc::Status,
+    v1::{AudioCodec, AudioSettings, AudioTrackSelector, Container, ErrorReason, MediaStream},
     worker::v1::Failure,
 };
 
+use super::tracks::{Selected, select};
 use crate::{
     enhance::sound,
     failure,
     pass::{audio::AudioEncode, containers::ContainerRule},
     probe::InputFacts,
-    rules::{language, sounds, stream_missing, unless_undecodable},
+    rules::{sounds, unless_undecodable},
 };
 
 /// The sound of a file.
@@ -117,85 +119,37 @@ impl Sound {
         }
     }
 
-    /// `None`: the output has no sound, since the input has none and nobody asked for a certain track.
+    /// `None`: the output has no sound, since the input has none and nobody asked for a certain track. Gives besides what is to be said of
+    /// tracks that were passed over.
     pub fn resolve(
         settings: &AudioSettings,
         selectors: &[AudioTrackSelector],
         mix: bool,
         facts: &InputFacts,
-    ) -> Result<Option<Self>, Failure> {
-        let tracks = select(selectors, facts)?;
+    ) -> Result<(Option<Self>, Vec<Status>), Failure> {
+        let Selected { tracks, left_out } = select(selectors, facts)?;
         let streams = sounds(facts);
         let Some(first) = tracks.first().and_then(|track| streams.get(*track)) else {
-            return Ok(None);
+            return Ok((None, left_out));
         };
         if settings.codec() == AudioCodec::Copy {
-            return Ok(Some(Self {
+            let copied = Self {
                 tracks,
                 how: Audio::Copy,
                 mix: false,
-            }));
+            };
+            return Ok((Some(copied), left_out));
         }
         for stream in tracks.iter().filter_map(|track| streams.get(*track)) {
             unless_undecodable(stream, facts)?;
         }
-        Ok(Some(Self {
+        let encoded = Self {
             mix: mix && tracks.len() > 1,
             how: Audio::Encode(AudioEncode::resolve(settings, first)),
             tracks,
-        }))
-    }
-}
-
-/// Positions of the tracks that selectors name, each once, in their order; the first one where there are no selectors.
-pub fn select(selectors: &[AudioTrackSelector], facts: &InputFacts) -> Result<Vec<usize>, Failure> {
-    let streams = sounds(facts);
-    if selectors.is_empty() {
-        return Ok((0..streams.len().min(1)).collect());
-    }
-    let mut chosen: Vec<usize> = Vec::new();
-    for selector in selectors {
-        let found: Vec<usize> = match &selector.selector {
-            Some(Selector::Index(index)) => usize::try_from(*index)
-                .ok()
-                .filter(|index| *index < streams.len())
-                .into_iter()
-                .collect(),
-            Some(Selector::Language(wanted)) => {
-                let speaks = |track: &usize| streams.get(*track).is_some_and(|stream| language::same(&stream.language, wanted));
-                (0..streams.len()).filter(speaks).collect()
-            }
-            Some(Selector::All(true)) => (0..streams.len()).collect(),
-            _ => Vec::new(),
         };
-        if found.is_empty() {
-            return Err(no_such_track(selector, &streams));
-        }
-        chosen.extend(found.into_iter().filter(|track| !chosen.contains(track)).collect::<Vec<_>>());
+        Ok((Some(encoded), left_out))
     }
-    Ok(chosen)
-}
-
-fn no_such_track(selector: &AudioTrackSelector, streams: &[&MediaStream]) -> Failure {
-    let wanted = match &selector.selector {
-        Some(Selector::Index(index)) => format!("with index {index}"),
-        Some(Selector::Language(language)) => format!("in the language {language:?}"),
-        _ => "at all".to_owned(),
-    };
-    let languages: Vec<&str> = streams
-        .iter()
-        .map(|stream| {
-            if stream.language.is_empty() {
-                "untagged"
-            } else {
-                stream.language.as_str()
-            }
-        })
-        .collect();
-    stream_missing(
-        &format!("the input has no track of sound {wanted}"),
-        &format!("it has {} tracks of sound: [{}]", streams.len(), languages.join(", ")),
-    )
 }
 
 /// The codec's name as `MediaStream.codec` says it.

@@ -2,6 +2,7 @@
 
 mod audio;
 mod expect;
+mod tracks;
 mod video;
 
 use std::time::Duration;
@@ -33,7 +34,8 @@ use crate::{
     subtitles,
 };
 
-pub use audio::{Audio, Sound, select};
+pub use audio::{Audio, Sound};
+pub use tracks::{Selected, select};
 
 /// One film or sound file.
 #[derive(Debug, Clone)]
@@ -91,9 +93,11 @@ impl Film {
                 "use an audio preset, such as preset-m4a-96k",
             ));
         }
+        let mut warnings = subtitles::warnings(&node.subtitles, context);
         let sound = match &settings.audio {
             Some(audio) => {
-                let mut sound = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
+                let (mut sound, left_out) = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
+                warnings.extend(left_out);
                 if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
                     audio::fit(encode, audio.sample_rate_hz, rule)?;
                 }
@@ -120,7 +124,7 @@ impl Film {
         let mut extras = Extras {
             sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
             subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
-            warnings: subtitles::warnings(&node.subtitles, context),
+            warnings,
             ..Extras::default()
         };
         match (&mut video, &settings.video) {
