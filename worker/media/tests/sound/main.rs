@@ -9,3 +9,4 @@ mod channels;
 mod gaps;
 mod settings;
 mod tools;
+mod tracks;
