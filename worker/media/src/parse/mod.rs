@@ -1,7 +1,16 @@
 //! Parsers of bytes, without GStreamer: pure, bounded, and without a panic on whatever the bytes say.
 
+pub mod av1;
+pub mod bits;
+pub mod colours;
 pub mod crc;
+pub mod dolby_vision;
+pub mod h264;
+pub mod h265;
+pub mod matroska;
 pub mod numbers;
 pub mod pictures;
 pub mod psi;
+pub mod sample_entry;
 pub mod transport;
+pub mod vp9;
