@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const AHEAD: Duration = Duration::from_secs(20);
 /// Packets of a film that are looked at: the first ones may be shown in another order.
 const FILM_PACKETS: u64 = 8;
+/// Bytes of a stream's first packet that are kept: parameter sets stand in them.
+const BEGINNING_BYTES: usize = 1024;
 /// How long the first tries wait for a stream to show; the last one waits to the deadline.
 const FIRST_STREAM_PATIENCE: &[Duration] = &[Duration::from_millis(700), Duration::from_millis(1500), Duration::from_secs(3)];
 
@@ -41,6 +43,8 @@ pub struct Track {
     pub tags: Vec<gst::TagList>,
     /// Whether the file asks players to take it, or not to: flags of its track.
     pub flags: Option<gst::StreamFlags>,
+    /// The first bytes of its first packet, where headers stand.
+    pub beginning: Vec<u8>,
     pub packets: u64,
     pub key_packets: u64,
     pub bytes: u64,
@@ -329,6 +333,7 @@ fn tap_pad(pipeline: &gst::Pipeline, source: &gst::Pad, number: usize, watch: Op
 fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<Duration> {
     if track.packets == 0 {
         track.caps = pad.current_caps();
+        track.beginning = beginning(buffer);
     }
     track.packets += 1;
     track.bytes += buffer.size() as u64;
@@ -350,6 +355,14 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<D
     track.first = Some(track.first.map_or(start, |first| first.min(start)));
     track.end = Some(track.end.map_or(end, |last| last.max(end)));
     Some(start)
+}
+
+fn beginning(buffer: &gst::BufferRef) -> Vec<u8> {
+    let bytes = buffer.map_readable();
+    let beginning = bytes
+        .as_ref()
+        .map(|bytes| bytes.get(..BEGINNING_BYTES.min(bytes.len())).unwrap_or_default());
+    beginning.unwrap_or_default().to_vec()
 }
 
 fn collect_tags(pad: &gst::Pad, of_track: &mut Vec<gst::TagList>, of_file: &mut Vec<gst::TagList>) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::InputFacts;
+use super::{InputFacts, headers::Headers};
 use crate::{rules, walk::Track};
 
 /// What is known of one stream; they stand as `MediaInfo.streams` does.
@@ -16,6 +16,8 @@ pub struct StreamFacts {
     pub title: String,
     /// How much its file wants it to be played: 2 where it is marked as default, 0 where it is disabled.
     pub preference: u8,
+    /// Whether its own headers tell the range of its colours.
+    pub tells_range: bool,
 }
 
 /// What a stream is to a pass.
@@ -44,8 +46,17 @@ impl StreamFacts {
                 default if default.contains(gst::StreamFlags::SELECT) => 2,
                 _ => 1,
             },
+            tells_range: tells_range(track),
         }
     }
+}
+
+fn tells_range(track: &Track) -> bool {
+    let caps = track.caps.as_ref().and_then(|caps| caps.structure(0));
+    caps.is_some_and(|caps| {
+        let packet = &track.beginning;
+        Headers { caps, packet }.colours().is_some()
+    })
 }
 
 impl InputFacts {

@@ -1,7 +1,9 @@
 //! What an input contains and how it must be read.
 
+mod descriptions;
 mod elementary;
 mod facts;
+mod headers;
 mod mp4;
 mod mpegts;
 mod names;
@@ -9,14 +11,15 @@ mod picture;
 mod programs;
 mod refuse;
 mod sniff;
-mod sps;
 mod streams;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     time::{Duration, Instant},
 };
 
+use descriptions::Description;
 use mpegts::Transport;
 use mps_proto::{
     rpc,
@@ -68,6 +71,8 @@ pub struct InputFacts {
     pub left_out_tracks: usize,
     /// Indices of streams of picture or sound that nothing installed decodes.
     pub undecodable: Vec<i32>,
+    /// Profiles of Dolby Vision by the indices of films whose pictures are wrong without it.
+    pub dolby_vision_alone: BTreeMap<i32, u8>,
     /// What each node is told of the input.
     pub warnings: Vec<rpc::Status>,
 }
@@ -157,6 +162,7 @@ fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
         facts.media.duration = to_proto(duration);
     }
     facts.left_out_tracks = left_out(&facts.media, &index).count();
+    descriptions::fill(&mut facts, &Description::of_mp4(&index));
     facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
     Ok(facts)
 }
@@ -278,7 +284,7 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     if still {
         fill_picture_size(path, &mut media);
     }
-    Ok(InputFacts {
+    let mut facts = InputFacts {
         attached_pictures: media.streams.iter().filter(|stream| stream.kind == "image").count(),
         undecodable: undecodable(&walk),
         streams: stream_facts(&media, &walk),
@@ -290,7 +296,11 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
         mp3_delay_samples,
         warnings: programs::warning(programs).into_iter().collect(),
         ..InputFacts::default()
-    })
+    };
+    if ["matroska", "webm"].contains(&container) {
+        descriptions::fill(&mut facts, &Description::of_matroska(path));
+    }
+    Ok(facts)
 }
 
 fn stream_facts(media: &MediaInfo, walk: &Walk) -> Vec<StreamFacts> {

@@ -2,7 +2,10 @@
 
 use std::{fs::File, io, path::Path, time::Duration};
 
-use crate::isobmff::{self, FileBox, be32, be64, child, children, descendant};
+use crate::{
+    isobmff::{self, FileBox, be32, be64, child, children, descendant},
+    parse::sample_entry::VideoEntry,
+};
 
 /// An edit that starts this far inside the media is a cut, not the delay of a codec.
 const CUT_THRESHOLD_S: f64 = 0.1;
@@ -38,6 +41,8 @@ pub struct IndexTrack {
     /// Samples of the whole track; 0 in fragmented files.
     pub samples: u64,
     pub pace: Pace,
+    /// What the first description says of pictures.
+    pub entry: VideoEntry,
     /// Where the presentation starts in the media, beyond the codec's own delay, in seconds.
     pub cut_s: f64,
 }
@@ -167,6 +172,7 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
         duration: seconds(edited, movie_timescale).or_else(|| length.and_then(|length| seconds(length, timescale))),
         samples,
         pace,
+        entry: child(table, b"stsd").and_then(VideoEntry::first).unwrap_or_default(),
         cut_s: cut,
     })
 }

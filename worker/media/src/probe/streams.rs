@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gst::{StructureRef, TagList, tags};
 use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
-use super::{names, sps};
+use super::{headers::Headers, names};
 use crate::walk::Track;
 
 /// Tags that say in words what the contract has fields for.
@@ -41,7 +41,7 @@ pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<Medi
         duration: None,
         bitrate_bps: bitrate(track),
         language: language(track),
-        video: (kind == "video").then(|| video(caps, rotation(lists().chain(file_tags)))),
+        video: (kind == "video").then(|| video(caps, &track.beginning, rotation(lists().chain(file_tags)))),
         audio: (kind == "audio").then(|| audio(caps)),
     })
 }
@@ -94,12 +94,13 @@ fn audio(caps: &StructureRef) -> AudioProperties {
     }
 }
 
-fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
+fn video(caps: &StructureRef, packet: &[u8], rotation_deg: i32) -> VideoProperties {
+    let headers = Headers { caps, packet };
     let (frame_rate_num, frame_rate_den) = fraction(caps, "framerate").filter(|(num, _)| *num > 0).unwrap_or((0, 1));
     let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio")
         .filter(|(num, den)| *num > 0 && *den > 0)
         .unwrap_or((1, 1));
-    let colorimetry = colorimetry(caps);
+    let colorimetry = colorimetry(&headers);
     let (pixel_format, bit_depth) = pixel_format(caps);
     VideoProperties {
         width_px: caps.get("width").unwrap_or(0),
@@ -109,7 +110,7 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
         pixel_aspect_num,
         pixel_aspect_den,
         rotation_deg,
-        interlaced: is_interlaced(caps),
+        interlaced: is_interlaced(&headers),
         pixel_format,
         bit_depth,
         hdr: high_dynamic_range(&colorimetry).to_owned(),
@@ -118,25 +119,44 @@ fn video(caps: &StructureRef, rotation_deg: i32) -> VideoProperties {
     }
 }
 
-/// Of what the caps tell; MP4's demuxer takes full range for limited.
-fn colorimetry(caps: &StructureRef) -> String {
-    let told = caps.get::<&str>("colorimetry").unwrap_or_default();
-    let is_full = caps.name() == "video/x-h264" && sps::is_full_range(caps);
-    match told.parse::<gst_video::VideoColorimetry>() {
-        Ok(told) if is_full => {
-            let full = gst_video::VideoColorRange::Range0_255;
-            gst_video::VideoColorimetry::new(full, told.matrix(), told.transfer(), told.primaries()).to_string()
-        }
-        _ => told.to_owned(),
+/// Of what the caps tell, and the range by the stream's own headers: MP4's demuxer takes full range for limited, and parsers keep silent
+/// where nothing else is told.
+fn colorimetry(headers: &Headers) -> String {
+    let told = headers.caps.get::<&str>("colorimetry").unwrap_or_default();
+    match headers.colours() {
+        Some(colours) => with_range(told, colours.full_range),
+        None => told.to_owned(),
     }
 }
 
-fn is_interlaced(caps: &StructureRef) -> bool {
+/// A colorimetry in GStreamer's words with that range.
+pub fn with_range(told: &str, full: bool) -> String {
+    use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoTransferFunction};
+    let range = if full {
+        VideoColorRange::Range0_255
+    } else {
+        VideoColorRange::Range16_235
+    };
+    let (matrix, transfer, primaries) = match told.parse::<VideoColorimetry>() {
+        Ok(told) if told.matrix() == VideoColorMatrix::Rgb => return told.to_string(),
+        Ok(told) => (told.matrix(), told.transfer(), told.primaries()),
+        // Without a word, limited range is what everybody takes.
+        Err(_) if !full => return told.to_owned(),
+        Err(_) => (
+            VideoColorMatrix::Unknown,
+            VideoTransferFunction::Unknown,
+            VideoColorPrimaries::Unknown,
+        ),
+    };
+    VideoColorimetry::new(range, matrix, transfer, primaries).to_string()
+}
+
+fn is_interlaced(headers: &Headers) -> bool {
     let told = matches!(
-        caps.get::<&str>("interlace-mode"),
+        headers.caps.get::<&str>("interlace-mode"),
         Ok("interleaved" | "mixed" | "fields" | "alternate")
     );
-    told || (caps.name() == "video/x-h264" && sps::may_hold_fields(caps)) || (caps.name() == "video/x-h265" && sps::is_of_fields(caps))
+    told || headers.may_hold_fields()
 }
 
 fn fraction(caps: &StructureRef, field: &str) -> Option<(i32, i32)> {

@@ -43,8 +43,15 @@ pub fn frame_rate(stream: Option<&MediaStream>) -> Option<(i32, i32)> {
     (video.frame_rate_num > 0 && video.frame_rate_den > 0).then_some((video.frame_rate_num, video.frame_rate_den))
 }
 
-/// Refuses a stream that no decoder on this machine takes.
+/// Refuses a stream that no decoder on this machine takes, or none as it should be shown.
 pub fn unless_undecodable(stream: &MediaStream, facts: &InputFacts) -> Result<(), Failure> {
+    if let Some(profile) = facts.dolby_vision_alone.get(&stream.index) {
+        return Err(failure::data(
+            ErrorReason::DecoderMissing,
+            format!("no decoder for Dolby Vision profile {profile} is installed, and its pictures are green and purple without one"),
+            "give a file of profile 7 or 8, or without Dolby Vision; sound and copies are made of this one, too",
+        ));
+    }
     if !facts.undecodable.contains(&stream.index) {
         return Ok(());
     }
