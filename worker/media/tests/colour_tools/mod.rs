@@ -1,7 +1,7 @@
 //! Patches of plain colours: written as samples, read back as samples, and what samples mean by the formulas of the standards. No scaler of
 //! another program stands in between: those give other values on other processors.
 
-#![allow(dead_code, reason = "each file of tests uses a part")]
+#![allow(dead_code, unused_imports, reason = "each file of tests uses a part")]
 
 mod formulas;
 pub mod ways;
