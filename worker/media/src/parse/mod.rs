@@ -14,3 +14,4 @@ pub mod psi;
 pub mod sample_entry;
 pub mod transport;
 pub mod vp9;
+pub mod webp;

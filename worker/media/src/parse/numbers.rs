@@ -13,3 +13,18 @@ pub fn byte(bytes: &[u8], at: usize) -> Option<u8> {
 pub fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     array(bytes, at).map(u16::from_be_bytes)
 }
+
+/// Little-endian 16 bits.
+pub fn le16(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_le_bytes)
+}
+
+/// Little-endian 24 bits.
+pub fn le24(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(|[low, middle, high]| u32::from_le_bytes([low, middle, high, 0]))
+}
+
+/// Little-endian 32 bits.
+pub fn le32(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_le_bytes)
+}
