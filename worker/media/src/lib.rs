@@ -16,6 +16,7 @@ mod nodes;
 mod order;
 mod outputs;
 mod overlay;
+mod own_pictures;
 mod parse;
 mod pass;
 pub mod probe;

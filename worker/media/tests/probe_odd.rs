@@ -197,7 +197,7 @@ fn pictures_are_told_from_film() {
         assert_eq!((video(&facts).width_px, video(&facts).height_px), (160, 90), "{case}");
     }
     let gif = facts(&corpus.make("animated_gif"));
-    assert!(gif.animated_gif && !gif.still_picture);
+    assert!(gif.own_pictures && !gif.still_picture);
     assert_eq!(gif.promised_duration.unwrap().as_millis(), 2000);
     assert_eq!(video(&gif).frame_rate_num, 10);
 }

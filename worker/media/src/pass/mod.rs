@@ -13,8 +13,8 @@ pub mod file;
 mod flv;
 pub mod forms;
 mod gate;
-mod gif;
 mod leaps;
+mod own_pictures;
 mod packets;
 pub mod pick;
 pub mod picture;
@@ -218,9 +218,9 @@ fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
     branch.stop().map(|()| branch)
 }
 
-fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<gif::Feeder>), Failure> {
-    if order.facts.animated_gif {
-        let (head, feeder) = gif::source(pipeline, order.input, order.max_pixels)?;
+fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<own_pictures::Feeder>), Failure> {
+    if order.facts.own_pictures {
+        let (head, feeder) = own_pictures::source(pipeline, order.input, &order.facts.media.container, order.max_pixels)?;
         return Ok((Source::raw_pictures(pipeline, &head, order.facts, counters)?, Some(feeder)));
     }
     let needs = order.jobs.iter().fold(Needs::default(), |needs, job| needs.and(job.needs()));

@@ -35,7 +35,7 @@ impl Range {
 
     /// The least part that holds what all jobs want.
     pub fn of(jobs: &[Box<dyn Job>], facts: &InputFacts) -> Self {
-        if facts.animated_gif || facts.still_picture || facts.edit_list_inside {
+        if facts.own_pictures || facts.still_picture || facts.edit_list_inside {
             return Self::WHOLE;
         }
         let parts: Vec<Self> = jobs.iter().filter(|job| !job.is_idle()).map(|job| job.part()).collect();

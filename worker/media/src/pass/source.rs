@@ -121,7 +121,7 @@ impl Source {
         Ok(entries)
     }
 
-    /// Raw pictures from elsewhere, such as an animated GIF's; `head` gives RGBA.
+    /// Pictures that code of our own reads; `head` gives RGBA.
     pub fn raw_pictures(
         pipeline: &gst::Pipeline,
         head: &gst::Element,

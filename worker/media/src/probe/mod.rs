@@ -8,6 +8,7 @@ mod mp4;
 mod mpegts;
 mod names;
 mod picture;
+mod pictures;
 mod programs;
 mod refuse;
 mod sniff;
@@ -29,7 +30,7 @@ use mps_proto::{
 use sniff::Look;
 
 use crate::{
-    gif, mp3, ranks,
+    mp3, ranks,
     reading::Reading,
     walk::{Until, Walk, walk},
 };
@@ -59,8 +60,8 @@ pub struct InputFacts {
     pub index_first: bool,
     /// MP4 in fragments.
     pub fragmented: bool,
-    /// A GIF of any number of pictures: read by `gif`, never by avdec_gif, which has no end.
-    pub animated_gif: bool,
+    /// Pictures that code of our own reads: an animation, or a still that no element reads.
+    pub own_pictures: bool,
     /// A still picture: one frame without a duration.
     pub still_picture: bool,
     /// Samples to drop at the start of an MP3 (LAME header plus decoder delay).
@@ -79,7 +80,6 @@ pub struct InputFacts {
 
 /// Containers whose header promises a duration.
 const PROMISING: &[&str] = &["mp4", "matroska", "webm", "avi", "wav", "flv", "asf", "flac", "aiff"];
-const PICTURES: &[&str] = &["jpeg", "png", "webp", "tiff", "bmp"];
 /// Containers that nowhere tell how long they last: small ones are read through.
 const WITHOUT_INDEX: &[&str] = &["mpegts", "mpeg"];
 const SMALL_BYTES: u64 = 64 << 20;
@@ -94,59 +94,18 @@ pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<In
     let size_bytes = std::fs::metadata(path).map_err(|error| refuse::unreadable(&error))?.len();
     let looks = sniff::look(path).map_err(|error| refuse::unreadable(&error))?;
     let container = refuse::unless_media(looks)?;
-    if PICTURES.contains(&container) || container == "gif" {
+    if pictures::CONTAINERS.contains(&container) {
         refuse::if_too_large(picture::size(path), limits)?;
     }
-    let mut facts = match container {
-        "gif" => gif_facts(path)?,
-        "mp4" => mp4_facts(path, ends)?,
+    let mut facts = match (pictures::facts(path, container)?, container) {
+        (Some(facts), _) => facts,
+        (None, "mp4") => mp4_facts(path, ends)?,
         _ => walked_facts(path, container, ends)?,
     };
     facts.media.size_bytes = i64::try_from(size_bytes).unwrap_or(i64::MAX);
     facts.media.bitrate_bps = overall_bitrate(&facts.media);
     refuse::over_limits(&facts.media, limits)?;
     Ok(facts)
-}
-
-fn gif_facts(path: &Path) -> Result<InputFacts, Failure> {
-    let summary = gif::summarize(path).map_err(|error| refuse::not_media(Look::Media("gif"), &error.to_string()))?;
-    if summary.frames == 0 {
-        return Err(refuse::not_media(Look::Media("gif"), "it holds no whole picture"));
-    }
-    let still = summary.frames == 1;
-    let duration = (!still).then_some(summary.duration);
-    let (frame_rate_num, frame_rate_den) = summary.frame_rate();
-    let stream = MediaStream {
-        kind: "video".to_owned(),
-        codec: "gif".to_owned(),
-        duration: duration.and_then(to_proto),
-        video: Some(VideoProperties {
-            width_px: summary.width.into(),
-            height_px: summary.height.into(),
-            frame_rate_num,
-            frame_rate_den,
-            pixel_aspect_num: 1,
-            pixel_aspect_den: 1,
-            pixel_format: "RGBA".to_owned(),
-            bit_depth: 8,
-            ..VideoProperties::default()
-        }),
-        ..MediaStream::default()
-    };
-    Ok(InputFacts {
-        media: MediaInfo {
-            container: "gif".to_owned(),
-            duration: duration.and_then(to_proto),
-            streams: vec![stream],
-            ..MediaInfo::default()
-        },
-        promised_duration: duration,
-        promised_video_frames: Some(summary.frames),
-        truncated_bytes: u64::from(summary.broken),
-        animated_gif: true,
-        still_picture: still,
-        ..InputFacts::default()
-    })
 }
 
 fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
@@ -260,7 +219,7 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
     if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
     }
-    let still = PICTURES.contains(&container);
+    let still = pictures::STILLS.contains(&container);
     let mut promised = None;
     let mut counted = None;
     let mut mp3_delay_samples = 0;

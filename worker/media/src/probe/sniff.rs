@@ -1,6 +1,10 @@
 //! What a file looks like by its first bytes: the container's name, or why it is none.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
 
 use crate::mp3;
 
@@ -22,10 +26,14 @@ pub enum Look {
 }
 
 /// Looks at a file's first bytes.
-pub fn look(path: &Path) -> std::io::Result<Look> {
+pub fn look(path: &Path) -> io::Result<Look> {
     let mut window = Vec::new();
-    File::open(path)?.take(WINDOW_BYTES).read_to_end(&mut window)?;
-    Ok(recognize(&window))
+    let mut file = File::open(path)?;
+    file.by_ref().take(WINDOW_BYTES).read_to_end(&mut window)?;
+    match recognize(&window) {
+        Look::Unknown if is_targa(&window) || ends_as_targa(&mut file)? => Ok(Look::Media("tga")),
+        look => Ok(look),
+    }
 }
 
 fn recognize(bytes: &[u8]) -> Look {
@@ -64,6 +72,7 @@ const MEDIA: &[Magic] = &[
     (0, b"wvpk", "wv"),
     (0, b"II*\0", "tiff"),
     (0, b"MM\0*", "tiff"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
 ];
 
 const OTHER: &[Magic] = &[
@@ -93,6 +102,7 @@ fn media_name(bytes: &[u8]) -> Option<&'static str> {
         .or_else(|| isobmff_name(bytes))
         .or_else(|| riff_name(bytes))
         .or_else(|| ebml_name(bytes))
+        .or_else(|| bitmap_name(bytes))
         .or_else(|| transport_stream_name(bytes))
         .or_else(|| annex_b_name(bytes))
         .or_else(|| mpeg_audio_name(bytes))
@@ -116,6 +126,39 @@ fn riff_name(bytes: &[u8]) -> Option<&'static str> {
         (b"RIFF", b"WEBP") => Some("webp"),
         (b"FORM", b"AIFF" | b"AIFC") => Some("aiff"),
         _ => None,
+    }
+}
+
+/// BMP: two letters, and the length of a header that there is.
+fn bitmap_name(bytes: &[u8]) -> Option<&'static str> {
+    let header = bytes.strip_prefix(b"BM")?.get(12..16)?;
+    let known = [12u32, 16, 40, 52, 56, 64, 108, 124]
+        .iter()
+        .any(|length| header == length.to_le_bytes());
+    known.then_some("bmp")
+}
+
+/// The mark behind newer TGA pictures.
+const TARGA_MARK: &[u8] = b"TRUEVISION-XFILE.\0";
+
+fn ends_as_targa(file: &mut File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(length.saturating_sub(TARGA_MARK.len() as u64)))?;
+    file.take(TARGA_MARK.len() as u64).read_to_end(&mut tail)?;
+    Ok(tail == TARGA_MARK)
+}
+
+/// Older ones have no mark: a head of 18 bytes in which all that is written makes sense.
+pub fn is_targa(bytes: &[u8]) -> bool {
+    let Some(&[_, map, kind, m0, m1, m2, m3, map_bits, _, _, _, _, w0, w1, h0, h1, bits, order]) = bytes.get(..18) else {
+        return false;
+    };
+    let has_pixels = (w0 | w1) != 0 && (h0 | h1) != 0 && order & 0xc0 == 0;
+    match kind {
+        1 | 9 => map == 1 && matches!(map_bits, 15 | 16 | 24 | 32) && bits == 8 && has_pixels,
+        2 | 3 | 10 | 11 => map == 0 && [m0, m1, m2, m3, map_bits] == [0; 5] && matches!(bits, 8 | 15 | 16 | 24 | 32) && has_pixels,
+        _ => false,
     }
 }
 
@@ -206,6 +249,10 @@ mod tests {
         assert_eq!(recognize(b"RIFF\0\0\0\0WEBPVP8 "), Look::Media("webp"));
         assert_eq!(recognize(b"\xff\xfb\x90\x64\0\0\0\0\0\0"), Look::Media("mp3"));
         assert_eq!(recognize(b"\xff\xf1\x4c\x80\0\0\0\0\0\0"), Look::Media("aac"));
+        assert_eq!(recognize(b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"), Look::Media("bmp"));
+        assert_eq!(recognize(b"BMW is a make of cars\n"), Look::Text);
+        assert_eq!(recognize(b"\0\0\0\x0cjP  \r\n\x87\n\0"), Look::Media("jp2"));
+        assert!(is_targa(b"\0\0\x0a\0\0\0\0\0\0\0\0\0\x40\x01\xb4\0\x18\x20"));
         let mut packets = vec![0u8; 600];
         for packet in 0..3 {
             packets[packet * 188] = 0x47;

@@ -20,7 +20,7 @@ pub use offsets::Clip;
 /// The film, or the still picture: never an attached picture.
 pub fn film(facts: &InputFacts) -> Option<&MediaStream> {
     facts.media.streams.iter().find(|stream| stream.kind == "video").or_else(|| {
-        let pictures_are_all = facts.still_picture || facts.animated_gif;
+        let pictures_are_all = facts.still_picture || facts.own_pictures;
         facts.media.streams.iter().find(|stream| pictures_are_all && stream.kind == "image")
     })
 }

@@ -1,0 +1,64 @@
+//! What is known of pictures that code of our own reads.
+
+use std::path::Path;
+
+use mps_proto::{
+    v1::{MediaInfo, MediaStream, VideoProperties},
+    worker::v1::Failure,
+};
+
+use super::{InputFacts, refuse, sniff::Look, to_proto};
+use crate::own_pictures::{Summary, summarize};
+
+/// Containers of one picture that GStreamer reads.
+pub const STILLS: &[&str] = &["jpeg", "png", "webp", "jp2"];
+/// All containers of pictures: their size is looked at before anything decodes them.
+pub const CONTAINERS: &[&str] = &["jpeg", "png", "webp", "jp2", "gif", "bmp", "tga", "tiff"];
+
+/// Nothing where GStreamer reads the file.
+pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>, Failure> {
+    let unreadable = |problem: &str| refuse::not_media(Look::Media(container), problem);
+    let Some(summary) = summarize(path, container) else {
+        return Ok(None);
+    };
+    let summary = summary.map_err(|error| unreadable(&error.to_string()))?;
+    if summary.pictures == 0 {
+        return Err(unreadable("it holds no whole picture"));
+    }
+    Ok(Some(InputFacts {
+        media: MediaInfo {
+            container: container.to_owned(),
+            duration: summary.duration.and_then(to_proto),
+            streams: vec![stream(&summary, container)],
+            ..MediaInfo::default()
+        },
+        promised_duration: summary.duration,
+        promised_video_frames: Some(summary.pictures),
+        truncated_bytes: u64::from(summary.is_broken),
+        own_pictures: true,
+        still_picture: summary.pictures == 1,
+        ..InputFacts::default()
+    }))
+}
+
+fn stream(summary: &Summary, container: &str) -> MediaStream {
+    let pixels = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
+    let codec = if container == "tga" { "targa" } else { container };
+    MediaStream {
+        kind: "video".to_owned(),
+        codec: codec.to_owned(),
+        duration: summary.duration.and_then(to_proto),
+        video: Some(VideoProperties {
+            width_px: pixels(summary.width),
+            height_px: pixels(summary.height),
+            frame_rate_num: summary.frame_rate.0,
+            frame_rate_den: summary.frame_rate.1,
+            pixel_aspect_num: 1,
+            pixel_aspect_den: 1,
+            pixel_format: "RGBA".to_owned(),
+            bit_depth: 8,
+            ..VideoProperties::default()
+        }),
+        ..MediaStream::default()
+    }
+}
