@@ -10,10 +10,10 @@ use std::{
 
 use mps_media::probe::{InputFacts, probe};
 use mps_proto::{
-    v1::{AudioCodec, Container, TranscodeSettings, VideoCodec},
-    worker::v1::{InputLimits, PlanNode},
+    v1::{AudioCodec, Container, ImageFormat, NodeSettings, SnapshotSettings, TranscodeSettings, VideoCodec, node_settings::Settings},
+    worker::v1::{InputLimits, PlanNode, PlanOutput},
 };
-use pass_tools::{carry_out, ffmpeg, filtered, frames, number, order};
+use pass_tools::{carry_out, ffmpeg, filtered, frames, number, order, seconds};
 use transcode_tools::{audio, node, video};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=s=160x90:r=30:d=1";
@@ -36,8 +36,12 @@ impl Inputs {
     }
 
     fn transcoded(&self, input: &Path) -> Result<PathBuf, String> {
+        self.run(input, film())
+    }
+
+    fn run(&self, input: &Path, node: PlanNode) -> Result<PathBuf, String> {
         let outputs = tempfile::tempdir_in(self.0.path()).unwrap().keep();
-        let result = carry_out(&order(input, vec![film()], &outputs));
+        let result = carry_out(&order(input, vec![node], &outputs));
         let failure = result.failure.or_else(|| result.nodes[0].failure.clone());
         match failure {
             Some(failure) => Err(failure.status.map(|status| status.message).unwrap_or_default()),
@@ -54,6 +58,27 @@ fn film() -> PlanNode {
         ..TranscodeSettings::default()
     };
     node("film", settings)
+}
+
+fn snapshot(offset: &str) -> PlanNode {
+    let settings = SnapshotSettings {
+        format: Some(ImageFormat::Png.into()),
+        ..SnapshotSettings::default()
+    };
+    let output = PlanOutput {
+        output_id: "snapshot".into(),
+        format: "png".into(),
+        ..PlanOutput::default()
+    };
+    PlanNode {
+        key: "snapshot".into(),
+        settings: Some(NodeSettings {
+            settings: Some(Settings::Snapshot(settings)),
+        }),
+        offsets: vec![offset.into()],
+        outputs: vec![output],
+        ..PlanNode::default()
+    }
 }
 
 fn facts(path: &Path) -> InputFacts {
@@ -120,4 +145,70 @@ fn of_several_programmes_the_one_with_a_film_is_read_and_the_others_are_said() {
         facts.warnings
     );
     assert_eq!(frames(&inputs.transcoded(&path).unwrap()), 30);
+}
+
+/// How much a picture differs from a snapshot of it, in dB; infinite where it does not.
+fn likeness(picture: &Path, snapshot: &Path) -> f64 {
+    let compared = filtered(&[picture, snapshot], "-lavfi [0]format=rgb24[a];[1]format=rgb24[b];[a][b]psnr");
+    let average = compared.split("average:").nth(1).and_then(|rest| rest.split(' ').next());
+    number(average.unwrap_or_else(|| panic!("nothing to compare in {}", picture.display())))
+}
+
+#[test]
+fn still_pictures_of_every_kind_are_read() {
+    let inputs = Inputs::new();
+    let stills = [
+        ("a.bmp", ""),
+        ("pal.bmp", "-pix_fmt pal8"),
+        ("a.tga", ""),
+        ("yuv.tif", "-pix_fmt yuv420p"),
+        ("deep.tif", "-pix_fmt rgb48be -compression_algo lzw"),
+        ("a.jp2", "-pix_fmt rgb24"),
+    ];
+    for (name, options) in stills {
+        let path = inputs.make(name, &format!("{PICTURE} -frames:v 1 {options}"));
+        let facts = facts(&path);
+        assert!(facts.still_picture && facts.media.duration.is_none(), "{name}");
+        let video = facts.media.streams[0].video.clone().unwrap();
+        assert_eq!((video.width_px, video.height_px), (160, 90), "{name}");
+        let snapshot = inputs
+            .run(&path, snapshot("0s"))
+            .unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        assert!(likeness(&path, &snapshot) > 40.0, "{name}: {}", likeness(&path, &snapshot));
+    }
+}
+
+#[test]
+fn an_animated_webp_is_a_film() {
+    let inputs = Inputs::new();
+    let path = inputs.make("a.webp", "-f lavfi -i testsrc2=s=160x90:r=10:d=1 -c:v libwebp -loop 0");
+    let facts = facts(&path);
+    assert_eq!(facts.promised_duration, Some(Duration::from_secs(1)));
+    assert!(!facts.still_picture);
+    let output = inputs.transcoded(&path).unwrap();
+    assert_eq!((frames(&output), seconds(&output)), (10, 1.0));
+}
+
+#[test]
+fn pictures_of_few_pixels_are_pictures_and_no_film() {
+    let inputs = Inputs::new();
+    let path = inputs.make(
+        "dot.jpg",
+        "-f lavfi -i color=red:s=8x8 -vf crop=1:1:exact=1,format=yuvj444p -frames:v 1",
+    );
+    assert!(inputs.run(&path, snapshot("0s")).is_ok());
+    let refused = inputs.transcoded(&path).unwrap_err();
+    assert!(refused.contains("cannot have pictures of 2x2 pixels"), "{refused}");
+}
+
+#[test]
+fn a_picture_with_a_film_behind_it_is_a_picture() {
+    let inputs = Inputs::new();
+    let picture = inputs.make("still.jpg", &format!("{PICTURE} -frames:v 1"));
+    let film = inputs.make("film.mp4", &format!("{PICTURE} {H264}"));
+    let motion = inputs.0.path().join("motion.jpg");
+    std::fs::write(&motion, [std::fs::read(&picture).unwrap(), std::fs::read(film).unwrap()].concat()).unwrap();
+    assert!(facts(&motion).still_picture);
+    let snapshot = inputs.run(&motion, snapshot("0s")).unwrap();
+    assert!(likeness(&picture, &snapshot) > 40.0);
 }

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const USUAL_GOP: i32 = 250;
+/// Pixels that encoders and containers want at each side.
+const LEAST_SIDE: i32 = 16;
 /// Frames per second of a film whose own rate varies, where it must not.
 const USUAL_RATE: (i32, i32) = (30, 1);
 
@@ -45,6 +47,8 @@ impl VideoEncode {
             fields: settings.deinterlace() == Deinterlace::Off,
         };
         levels::unless_exceeded(&resolved, stream)?;
+        let size = &resolved.look.geometry;
+        unless_too_small(size.width, size.height)?;
         Ok(resolved)
     }
 
@@ -70,6 +74,17 @@ impl VideoEncode {
         });
         Ok(())
     }
+}
+
+fn unless_too_small(width: i32, height: i32) -> Result<(), Failure> {
+    if width >= LEAST_SIDE && height >= LEAST_SIDE {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        format!("a film cannot have pictures of {width}x{height} pixels"),
+        "set width_px and height_px to 16 or more, or take a snapshot instead",
+    ))
 }
 
 /// Frames of a span, for an encoder that counts them.
