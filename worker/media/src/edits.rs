@@ -1,5 +1,5 @@
-//! MP4s whose edit list starts inside the media: a clip cut by stream copy. The demuxer drops the end of such a file's sound, so the list is
-//! taken out of the unit's own copy of the input, and the pass skips what it skipped.
+//! MP4s whose edit list leaves out parts of the media: clips cut by stream copy, trimmed recordings. The demuxer drops the end of such a
+//! file's sound and knows one part only, so the list is taken out of the unit's own copy of the input, and the pass shows what it says.
 
 use std::{
     fs::File,
@@ -8,33 +8,46 @@ use std::{
     time::Duration,
 };
 
-use crate::isobmff::{Child, be32, be64, child, children, read_body, top_level};
+use crate::{
+    isobmff::{Child, be32, be64, child, children, read_body, top_level},
+    timeline::{Piece, Timeline},
+};
 
-/// Media time at which each kind of stream begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Starts {
-    pub video: Duration,
-    pub audio: Duration,
+/// What edit lists say, by kind of stream; `None`: no list, or one that plays its media out of order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Edits {
+    pub video: Option<Timeline>,
+    pub audio: Option<Timeline>,
+    /// A list plays parts of its media twice, or out of their order.
+    pub out_of_order: bool,
 }
 
-/// Takes the edit lists out, in place; gives what they skipped. The second call finds none.
-pub fn strip(path: &Path) -> io::Result<Starts> {
+/// Takes the edit lists of the first film and of sound out, in place; gives what they said. The second call finds none.
+pub fn strip(path: &Path) -> io::Result<Edits> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let size = file.metadata()?.len();
     let boxes = top_level(&mut file, size)?;
     let Some(index) = boxes.iter().find(|found| &found.kind == b"moov") else {
-        return Ok(Starts::default());
+        return Ok(Edits::default());
     };
     let body = read_body(&mut file, index)?;
-    let mut starts = Starts::default();
+    let movie_timescale = child(&body, b"mvhd").and_then(timescale_of).unwrap_or(0);
+    let mut edits = Edits::default();
     for track in children(&body).filter(|found| &found.kind == b"trak") {
         let Some(list) = children(track.body).find(|found| &found.kind == b"edts") else {
             continue;
         };
-        match handler(&track) {
-            Some(b"vide") => starts.video = start(&track, &list),
-            Some(b"soun") => starts.audio = start(&track, &list),
+        let place = match handler(&track) {
+            Some(b"vide") => &mut edits.video,
+            Some(b"soun") => &mut edits.audio,
             _ => continue,
+        };
+        if let Some(pieces) = pieces(&track, &list, movie_timescale) {
+            let timeline = Timeline::of_pieces(pieces);
+            edits.out_of_order |= timeline.is_none();
+            if place.is_none() {
+                *place = timeline;
+            }
         }
         // The kind stands in front of the body, which a short header of 8 bytes precedes.
         let kind_at = track.offset + list.offset - 4;
@@ -43,11 +56,11 @@ pub fn strip(path: &Path) -> io::Result<Starts> {
             file.write_all(b"free")?;
         }
     }
-    if starts != Starts::default() {
+    if edits != Edits::default() {
         lengthen(&mut file, index.start + index.header, &body)?;
     }
     file.sync_data()?;
-    Ok(starts)
+    Ok(edits)
 }
 
 /// Reordered pictures are shown later than the track's duration says.
@@ -109,23 +122,74 @@ fn handler<'a>(track: &Child<'a>) -> Option<&'a [u8; 4]> {
     child(child(track.body, b"mdia")?, b"hdlr")?.get(8..12)?.try_into().ok()
 }
 
-/// Media time of the first edit that shows media.
-fn start(track: &Child<'_>, list: &Child<'_>) -> Duration {
-    let read = || -> Option<Duration> {
-        let header = child(child(track.body, b"mdia")?, b"mdhd")?;
-        let timescale = be32(header, if header.first() == Some(&1) { 20 } else { 12 })?;
-        let elst = child(list.body, b"elst")?;
-        let wide = elst.first() == Some(&1);
-        let entries = elst.get(8..)?.chunks_exact(if wide { 20 } else { 12 });
-        let mut times = entries.filter_map(|entry| {
-            if wide {
-                Some(be64(entry, 8)? as i64)
-            } else {
-                Some(i64::from(be32(entry, 4)? as i32))
-            }
-        });
-        let ticks = times.find(|time| *time >= 0)?;
-        (timescale > 0).then(|| Duration::from_secs_f64(ticks as f64 / f64::from(timescale)))
-    };
-    read().unwrap_or_default()
+fn timescale_of(header: &[u8]) -> Option<u32> {
+    be32(header, if header.first() == Some(&1) { 20 } else { 12 }).filter(|timescale| *timescale > 0)
+}
+
+/// The edits that show media; what is empty only moves the next ones (ISO/IEC 14496-12, 8.6.6).
+fn pieces(track: &Child<'_>, list: &Child<'_>, movie_timescale: u32) -> Option<Vec<Piece>> {
+    let timescale = timescale_of(child(child(track.body, b"mdia")?, b"mdhd")?)?;
+    let elst = child(list.body, b"elst")?;
+    let wide = elst.first() == Some(&1);
+    let entries = elst.get(8..)?.chunks_exact(if wide { 20 } else { 12 });
+    let ns = |ticks: i128, timescale: u32| i64::try_from(ticks * 1_000_000_000 / i128::from(timescale.max(1))).unwrap_or(i64::MAX);
+    let (mut own, mut pieces) = (0i128, Vec::new());
+    for entry in entries.take(be32(elst, 4).unwrap_or(0) as usize) {
+        let (length, media) = match wide {
+            true => (i128::from(be64(entry, 0)?), i128::from(be64(entry, 8)? as i64)),
+            false => (i128::from(be32(entry, 0)?), i128::from(be32(entry, 4)? as i32)),
+        };
+        if media >= 0 {
+            pieces.push(Piece {
+                media: ns(media, timescale),
+                own: ns(own, movie_timescale),
+                length: (length > 0).then(|| ns(length, movie_timescale)),
+            });
+        }
+        own += length;
+    }
+    Some(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as u32 + 8).to_be_bytes().to_vec();
+        bytes.extend_from_slice(kind);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn empty_edits_move_those_behind_them() {
+        let mut header = [0u8; 24];
+        header[12..16].copy_from_slice(&10_000u32.to_be_bytes());
+        let track = boxed(b"mdia", &boxed(b"mdhd", &header));
+        let mut entries = vec![0, 0, 0, 0, 0, 0, 0, 3];
+        for (length, media) in [(500u32, -1i32), (2000, 10_000), (1000, 50_000)] {
+            entries.extend(length.to_be_bytes());
+            entries.extend(media.to_be_bytes());
+            entries.extend(0x0001_0000u32.to_be_bytes());
+        }
+        let list = boxed(b"elst", &entries);
+        let of = |body| Child {
+            kind: *b"test",
+            offset: 0,
+            body,
+        };
+        let found = pieces(&of(&track), &of(&list), 1000).unwrap();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|piece| {
+                (
+                    piece.media / 1_000_000,
+                    piece.own / 1_000_000,
+                    piece.length.map(|length| length / 1_000_000),
+                )
+            })
+            .collect();
+        assert_eq!(seen, [(1000, 500, Some(2000)), (5000, 2500, Some(1000))]);
+    }
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc, time::Durati
 use mps_proto::worker::v1::{ChildMember, Failure, FileResult, NodeResult, PlanNode, SetResume};
 
 use crate::{
-    edits::Starts,
     pass::{Graph, Range, counters::NodeCounters},
     probe::InputFacts,
+    timeline::Timelines,
 };
 
 /// Which streams of the input a node needs, decoded or as they are.
@@ -79,7 +79,7 @@ pub struct Context<'a> {
 pub struct Preparing<'a> {
     pub input: &'a Path,
     pub facts: &'a InputFacts,
-    pub starts: Starts,
+    pub timelines: &'a Timelines,
     pub folder: &'a Path,
     pub max_pixels: u64,
     /// To be called while something moves, several times a second.

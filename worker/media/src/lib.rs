@@ -21,11 +21,13 @@ mod parse;
 mod pass;
 pub mod probe;
 mod progress;
+mod promises;
 mod ranks;
 mod reading;
 pub mod rules;
 mod segments;
 mod subtitles;
+mod timeline;
 mod walk;
 
 use job::Members;

@@ -8,22 +8,17 @@ use mps_proto::{
 };
 
 use crate::{
-    damage,
-    edits::{self, Starts},
-    failure,
+    damage, edits, failure,
     job::{Branch, Checking, Context, Job, Made, Members, Preparing, Resolved},
-    nodes, outputs,
-    pass::{self, counters::Counters},
+    nodes, outputs, pass,
     probe::{self, InputFacts},
     progress::Reporter,
+    promises::{self, Delivered},
     rules,
+    timeline::{Timeline, Timelines},
 };
 
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
-/// A pass that delivers less of the promised duration than this is of a cut file.
-const WHOLE_SHARE: f64 = 0.98;
-/// What decoders may leave out at both ends.
-const WHOLE_SLACK: Duration = Duration::from_millis(150);
 /// Pixels in a picture when the plan sets no limit.
 const DEFAULT_MAX_PIXELS: i64 = 64 << 20;
 
@@ -67,8 +62,8 @@ fn process(
     }
     let mut counters = NodeCounters::default();
     if !work.jobs.is_empty() {
-        let starts = match take_out_edits(Path::new(&order.input_path), facts) {
-            Ok(starts) => starts,
+        let timelines = match timelines(Path::new(&order.input_path), facts) {
+            Ok(timelines) => timelines,
             Err(failure) => return whole_failure(failure),
         };
         let folder = Path::new(&order.output_folder);
@@ -79,9 +74,9 @@ fn process(
                 ..ChildProgress::default()
             })
         };
-        work.prepare(order, facts, starts, max_pixels, &reporter_ticks);
+        work.prepare(order, facts, &timelines, max_pixels, &reporter_ticks);
         let pass_order = pass::Order {
-            starts,
+            timelines: &timelines,
             input: Path::new(&order.input_path),
             facts,
             jobs: &work.jobs,
@@ -96,14 +91,22 @@ fn process(
         };
         counters.video_decoders = outcome.counters.video_decoders.load(std::sync::atomic::Ordering::Relaxed) as i32;
         counters.decoded_frames = outcome.counters.decoded.count() as i64;
-        let damage = damage::count();
-        if let Some(failure) = shortfall(&outcome, facts).or_else(|| forbidden_damage(plan, damage)) {
+        let damage = outcome.counters.damage.count();
+        let delivered = Delivered::of(&outcome.counters, &timelines);
+        let cut = promises::cut_nodes(&work.jobs, &delivered, facts);
+        let all_cut = !cut.is_empty() && cut.len() == work.jobs.len();
+        let whole = cut.values().next().filter(|_| all_cut).cloned();
+        if let Some(failure) = whole.or_else(|| forbidden_damage(plan, damage)) {
             return whole_failure(failure);
         }
         reporter.report(&outcome.counters, Phase::Checking);
         let pass::Outcome { jobs, counters, .. } = outcome;
-        let warnings = outputs::warnings(facts, damage);
-        for ((branches, node), of_node) in jobs.into_iter().zip(&work.nodes).zip(&counters.nodes) {
+        let warnings = outputs::warnings(facts, damage, promises::undecoded(&counters, &delivered));
+        for (number, ((branches, node), of_node)) in jobs.into_iter().zip(&work.nodes).zip(&counters.nodes).enumerate() {
+            let branches = match cut.get(&number) {
+                Some(failure) => Err(failure.clone()),
+                None => branches,
+            };
             let checking = Checking {
                 facts,
                 folder,
@@ -142,7 +145,7 @@ impl Work {
     }
 
     /// Lets each node look at the input; those that find a reason not to go on are left out.
-    fn prepare(&mut self, order: &ChildOrder, facts: &InputFacts, starts: Starts, max_pixels: u64, report: &dyn Fn(i64)) {
+    fn prepare(&mut self, order: &ChildOrder, facts: &InputFacts, timelines: &Timelines, max_pixels: u64, report: &dyn Fn(i64)) {
         let ticks = std::cell::Cell::new(0);
         let tick = || {
             ticks.set(ticks.get() + 1);
@@ -151,7 +154,7 @@ impl Work {
         let preparing = Preparing {
             input: Path::new(&order.input_path),
             facts,
-            starts,
+            timelines,
             folder: Path::new(&order.output_folder),
             max_pixels,
             tick: &tick,
@@ -196,18 +199,43 @@ fn result(
     }
 }
 
-/// The input is the unit's own copy: it may be changed.
-fn take_out_edits(input: &Path, facts: &InputFacts) -> Result<Starts, Failure> {
-    if !facts.edit_list_inside {
-        return Ok(Starts::default());
+/// What of each stream is shown, and when. The input is the unit's own copy: its edit lists are taken out where the demuxer cannot follow.
+fn timelines(input: &Path, facts: &InputFacts) -> Result<Timelines, Failure> {
+    let from_zero = Timeline::from_zero(facts.zero);
+    let edits = match facts.edit_list_inside {
+        true => edits::strip(input).map_err(|error| {
+            failure::node(
+                ErrorReason::DiskFull,
+                format!("the input's edit list could not be taken out: {error}"),
+                "give the worker more scratch space",
+            )
+        })?,
+        false => edits::Edits::default(),
+    };
+    if edits.out_of_order {
+        return Err(failure::data(
+            ErrorReason::Unsupported,
+            "the input's edit list plays parts of its media twice or out of order",
+            "export the film from the program that edited it",
+        ));
     }
-    edits::strip(input).map_err(|error| {
-        failure::node(
-            ErrorReason::DiskFull,
-            format!("the input's edit list could not be taken out: {error}"),
-            "give the worker more scratch space",
-        )
+    let audio = edits.audio.unwrap_or_else(|| from_zero.clone());
+    Ok(Timelines {
+        video: edits.video.unwrap_or(from_zero),
+        heard: audio.delayed(decoder_delay(facts)),
+        audio,
     })
+}
+
+/// What an MP3 decoder does not trim.
+fn decoder_delay(facts: &InputFacts) -> Duration {
+    let rate = rules::sound(facts)
+        .and_then(|stream| stream.audio.as_ref())
+        .map_or(0, |audio| audio.sample_rate_hz);
+    let nanoseconds = u64::from(facts.mp3_delay_samples) * 1_000_000_000;
+    nanoseconds
+        .checked_div(u64::try_from(rate).unwrap_or(0))
+        .map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 fn failed(key: &str, failure: Failure) -> NodeResult {
@@ -226,49 +254,9 @@ fn in_order_of(plan: &MediaPlan, results: &mut [NodeResult]) {
 fn blame_truncation(failure: Failure, facts: &InputFacts) -> Failure {
     let is_data = failure.kind() == mps_proto::worker::v1::FailureKind::Data;
     if is_data && facts.truncated_bytes > 0 {
-        return truncated(format!("{} bytes are missing at its end", facts.truncated_bytes));
+        return promises::truncated(format!("{} bytes are missing at its end", facts.truncated_bytes));
     }
     failure
-}
-
-/// GStreamer ends green over a file that was cut: what came out is compared with what the header promised.
-fn shortfall(outcome: &pass::Outcome, facts: &InputFacts) -> Option<Failure> {
-    let promised = facts.promised_duration.filter(|_| outcome.to_the_end)?;
-    let counters = &outcome.counters;
-    let film = (rules::film(facts), counters.decoded.end(), "film");
-    let sound = (rules::sound(facts), counters.decoded_sound.end(), "sound");
-    let by_stream = [film, sound].into_iter().filter_map(|(stream, end, name)| {
-        let promised = Duration::try_from(stream?.duration?).ok()?;
-        (!end.is_zero()).then_some((promised, end, name))
-    });
-    let short =
-        |(promised, end, _): &(Duration, Duration, &str)| outcome.base + *end < promised.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK);
-    let whole = (promised, delivered(counters), "media");
-    let (promised, end, name) = std::iter::once(whole).chain(by_stream).find(short)?;
-    Some(truncated(format!(
-        "its header promises {:.2} s of {name} and {:.2} s could be read",
-        promised.as_secs_f64(),
-        (outcome.base + end).as_secs_f64()
-    )))
-}
-
-fn delivered(counters: &Counters) -> Duration {
-    let decoded = counters.decoded.end().max(counters.decoded_sound.end());
-    let copied = counters
-        .nodes
-        .iter()
-        .map(|node| node.video.end().max(node.audio.end()))
-        .max()
-        .unwrap_or_default();
-    decoded.max(copied)
-}
-
-fn truncated(detail: String) -> Failure {
-    failure::data(
-        ErrorReason::InputTruncated,
-        format!("the input is cut: {detail}"),
-        "upload or record the file again, and wait until it is complete",
-    )
 }
 
 fn forbidden_damage(plan: &MediaPlan, count: u64) -> Option<Failure> {

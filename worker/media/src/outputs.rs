@@ -12,9 +12,23 @@ use crate::{failure, probe::InputFacts};
 /// How long one file may take to be checked.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(600);
 
-/// What every node of a pass warns of. `damage`: what decoders reported of the input.
-pub fn warnings(facts: &InputFacts, count: u64) -> Vec<mps_proto::rpc::Status> {
+/// What every node of a pass warns of. `count`: what decoders reported of the input; `undecoded`: what of the film's end did not decode.
+pub fn warnings(facts: &InputFacts, count: u64, undecoded: Option<Duration>) -> Vec<mps_proto::rpc::Status> {
     let mut found = facts.warnings.clone();
+    if facts.truncated_bytes > 0 {
+        found.push(failure::warning(
+            ErrorReason::InputTruncated,
+            "the input is cut: what was asked for lies in front of the cut",
+            &[("missing_bytes", facts.truncated_bytes.to_string())],
+        ));
+    }
+    if let Some(lost) = undecoded {
+        found.push(failure::warning(
+            ErrorReason::InputDamaged,
+            format!("the last {:.1} s of the film do not decode", lost.as_secs_f64()),
+            &[],
+        ));
+    }
     if count > 0 {
         found.push(failure::warning(
             ErrorReason::InputDamaged,

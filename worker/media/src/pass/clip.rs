@@ -6,40 +6,54 @@ use gst::prelude::*;
 
 use crate::rules::Clip;
 
-/// A branch of a tee that takes a part of the stream. `base`: media time at which running time begins (the start of a seek).
+/// A branch of a tee that takes a part of the stream. Behind decoders stamps are the input's own time; packets of copies have the demuxer's.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub clip: Clip,
+    /// Where the pass begins to read.
     pub base: Duration,
-    /// Media time is this much earlier than the stamps say (an edit list that was taken out, or MP3's encoder and decoder delay).
+    /// Own time is this much earlier than the stamps say.
     pub delay: Duration,
 }
 
+/// A picture that stands long is taken when at least half of this is seen of it.
+const SEEN: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
 impl Window {
-    fn is_whole(&self) -> bool {
-        self.clip.start <= self.base && self.clip.end.is_none() && self.delay.is_zero()
+    /// Of raw media.
+    pub fn raw(clip: Clip) -> Self {
+        Self {
+            clip,
+            base: Duration::ZERO,
+            delay: Duration::ZERO,
+        }
     }
 
-    /// Takes pictures whose middle lies inside the clip; its start becomes zero.
-    pub fn apply_to_video(&self, tee: &gst::Element, branch: &gst::Pad) {
+    fn is_whole(&self) -> bool {
+        self.clip == Clip::WHOLE && self.delay.is_zero()
+    }
+
+    /// Takes pictures of which half is seen inside the clip, and cuts what reaches over its ends; its start becomes zero.
+    pub fn apply_to_video(&self, branch: &gst::Pad) {
         if self.is_whole() {
             return;
         }
-        let Some(source) = tee.static_pad("sink") else { return };
-        let (start, end) = (
-            clock(self.clip.start + self.delay),
-            self.clip.end.map(|end| clock(end + self.delay)),
-        );
+        let (start, end) = (clock(self.clip.start), self.clip.end.map(clock));
         branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let Some(buffer) = info.buffer() else {
+            let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
                 return gst::PadProbeReturn::Ok;
             };
-            let half = buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
-            match stream_time(&source, buffer) {
-                Some(time) if time + half < start => gst::PadProbeReturn::Drop,
-                Some(time) if end.is_some_and(|end| time + half >= end) => gst::PadProbeReturn::Drop,
-                _ => gst::PadProbeReturn::Ok,
+            let Some(pts) = buffer.pts() else { return gst::PadProbeReturn::Ok };
+            let length = buffer.duration().unwrap_or(gst::ClockTime::MSECOND);
+            let Some((from, until)) = seen(pts, length, start, end) else {
+                return gst::PadProbeReturn::Drop;
+            };
+            if (from, until) != (pts, pts + length) {
+                let buffer = buffer.make_mut();
+                buffer.set_pts(from);
+                buffer.set_duration(until.saturating_sub(from));
             }
+            gst::PadProbeReturn::Ok
         });
         self.rebase(branch);
     }
@@ -87,18 +101,55 @@ impl Window {
     }
 }
 
-/// A segment event that begins at a media time; `None` for other events.
+/// The part of a picture that is seen inside a clip; `None`: too little of it.
+fn seen(
+    from: gst::ClockTime,
+    length: gst::ClockTime,
+    start: gst::ClockTime,
+    end: Option<gst::ClockTime>,
+) -> Option<(gst::ClockTime, gst::ClockTime)> {
+    let least = length.min(SEEN) / 2;
+    let until = from + length;
+    if from < start && until < start + least {
+        return None;
+    }
+    if end.is_some_and(|end| from + least >= end) {
+        return None;
+    }
+    Some((from.max(start), end.map_or(until, |end| until.min(end))))
+}
+
+/// A segment event whose running time is zero at a media time; `None` for other events.
 fn clipped_segment(event: &gst::Event, start: gst::ClockTime, end: Option<gst::ClockTime>) -> Option<gst::Event> {
     let gst::EventView::Segment(segment) = event.view() else {
         return None;
     };
     let old = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    let (old_start, old_time) = (old.start()?, old.time()?);
     // Media time and stamps run at one pace; the start may lie outside the old segment.
-    let begin = old.start()? + start.saturating_sub(old.time()?);
+    let late = old_time.saturating_sub(start);
     let mut new = gst::FormattedSegment::<gst::ClockTime>::new();
-    new.set_start(begin);
-    new.set_time(gst::ClockTime::ZERO);
-    new.set_stop(end.map(|end| begin + end.saturating_sub(start)).or(old.stop()));
+    new.set_start(old_start + start.saturating_sub(old_time));
+    new.set_base(late);
+    new.set_time(late);
+    new.set_stop(end.map(|end| old_start + end.saturating_sub(old_time)).or(old.stop()));
+    Some(gst::event::Segment::builder(&new).seqnum(event.seqnum()).build())
+}
+
+/// A segment event that begins at the input's zero instead of where a seek went to: what a decoder gives before that is cut later, by
+/// times that are true, and not by the decoder, which takes every picture for as long as a frame. `None` for other events.
+pub fn widened_segment(event: &gst::Event) -> Option<gst::Event> {
+    let gst::EventView::Segment(segment) = event.view() else {
+        return None;
+    };
+    let mut new = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
+    let (start, time) = (new.start()?, new.time()?);
+    let by = start.min(time);
+    if by.is_zero() || !new.base().is_none_or(|base| base.is_zero()) {
+        return None;
+    }
+    new.set_start(start - by);
+    new.set_time(time - by);
     Some(gst::event::Segment::builder(&new).seqnum(event.seqnum()).build())
 }
 
@@ -147,4 +198,37 @@ fn cut(pad: &gst::Pad, buffer: &gst::Buffer, start: gst::ClockTime, end: Option<
 /// As GStreamer's time.
 pub fn clock(time: Duration) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(milliseconds)
+    }
+
+    #[test]
+    fn a_picture_is_taken_when_half_of_it_is_seen_and_a_slide_when_it_stands() {
+        assert_eq!(seen(ms(980), ms(40), ms(1000), None), Some((ms(1000), ms(1020))));
+        assert_eq!(seen(ms(970), ms(40), ms(1000), None), None);
+        assert_eq!(seen(ms(0), ms(4000), ms(2000), Some(ms(3000))), Some((ms(2000), ms(3000))));
+        assert_eq!(seen(ms(2980), ms(40), ms(0), Some(ms(3000))), None);
+        assert_eq!(seen(ms(2970), ms(40), ms(0), Some(ms(3000))), Some((ms(2970), ms(3000))));
+    }
+
+    #[test]
+    fn sound_that_begins_behind_the_start_stays_late() {
+        gst::init().unwrap();
+        let mut late = gst::FormattedSegment::<gst::ClockTime>::new();
+        late.set_time(ms(778));
+        let event = gst::event::Segment::new(&late);
+        let clipped = clipped_segment(&event, ms(0), Some(ms(1500))).unwrap();
+        let gst::EventView::Segment(clipped) = clipped.view() else {
+            panic!()
+        };
+        let clipped = clipped.segment().downcast_ref::<gst::ClockTime>().unwrap();
+        assert_eq!(clipped.to_running_time(ms(0)), Some(ms(778)));
+        assert_eq!(clipped.stop(), Some(ms(722)));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,7 +11,15 @@ use std::{
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
-use super::clip::running_ns;
+use super::{
+    clip::running_ns,
+    seek::Range,
+    streams::{ReadStream, Role},
+};
+use crate::{
+    damage,
+    timeline::{Timeline, nanoseconds},
+};
 
 /// Counters of a pass.
 #[derive(Debug, Default)]
@@ -23,6 +31,14 @@ pub struct Counters {
     pub decoded: Stretch,
     pub decoded_sound: Stretch,
     pub nodes: Vec<NodeCounters>,
+    /// Streams as they came out of the demuxer.
+    pub streams: Mutex<Vec<Arc<ReadStream>>>,
+    /// Whether the pass reads to the end of the input.
+    pub to_the_end: AtomicBool,
+    /// Pictures whose stamp did not rise.
+    pub moved_stamps: AtomicU64,
+    /// What decoders had said before the first thing that they gave, and up to the last one.
+    pub damage: DamageSpan,
 }
 
 /// Counters of a node.
@@ -76,6 +92,12 @@ impl Stretch {
         }
     }
 
+    /// Where the first buffer begins; `None`: there was none.
+    pub fn begin(&self) -> Option<Duration> {
+        let first = self.first_ns.load(Relaxed);
+        (first != i64::MAX).then(|| Duration::from_nanos(u64::try_from(first).unwrap_or(0)))
+    }
+
     /// Where the last buffer ends.
     pub fn end(&self) -> Duration {
         Duration::from_nanos(self.end_ns.load(Relaxed).max(0) as u64)
@@ -113,6 +135,9 @@ impl Counters {
         for node in &self.nodes {
             node.done.store(false, Relaxed);
         }
+        for stretch in [&self.decoded, &self.decoded_sound] {
+            stretch.first_ns.store(i64::MAX, Relaxed);
+        }
     }
 
     /// Nothing is waited for from a node that is not in the pass.
@@ -125,10 +150,69 @@ impl Counters {
     pub fn tick(&self) {
         self.ticks.fetch_add(1, Relaxed);
     }
+
+    /// Own time at which the film's packets end, in nanoseconds; 0 where the pass stops earlier, since packets of later pictures may come first.
+    pub fn film_end(&self, timeline: &Timeline) -> i64 {
+        if !self.to_the_end.load(Relaxed) {
+            return 0;
+        }
+        let streams = self.streams.lock().map(|streams| streams.clone()).unwrap_or_default();
+        let film = streams.iter().find(|stream| stream.role == Role::Film);
+        film.map_or(0, |film| nanoseconds(timeline.own_end(film.end.load(Relaxed))))
+    }
+}
+
+/// Damage within a pass: what decoders say of a seek's flush and of their end is none.
+#[derive(Debug, Default)]
+pub struct DamageSpan {
+    /// That of earlier attempts.
+    earlier: AtomicU64,
+    /// One more than what was counted before; 0: nothing was decoded yet.
+    before: AtomicU64,
+    until: AtomicU64,
+    /// Own times between which damage counts, in nanoseconds.
+    from: AtomicU64,
+    to: AtomicU64,
+}
+
+/// What a decoder says so far before a seek's end is of pictures behind it, which came as far as their packets did.
+const BEFORE_STOP: Duration = Duration::from_millis(300);
+
+impl DamageSpan {
+    /// An attempt begins to read a part of the input; of the whole input everything counts.
+    pub fn begin(&self, range: &Range) {
+        self.earlier.store(self.count(), Relaxed);
+        let now = damage::count();
+        self.before.store(if *range == Range::WHOLE { now + 1 } else { 0 }, Relaxed);
+        self.until.store(now, Relaxed);
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.from.store(ns(range.start), Relaxed);
+        self.to
+            .store(range.stop.map_or(u64::MAX, |stop| ns(stop.saturating_sub(BEFORE_STOP))), Relaxed);
+    }
+
+    /// Something was decoded; `None`: the last thing was.
+    pub fn decoded(&self, at: Option<gst::ClockTime>) {
+        let at = at.map_or(u64::MAX - 1, gst::ClockTime::nseconds);
+        if at < self.from.load(Relaxed) || at >= self.to.load(Relaxed) {
+            return;
+        }
+        let now = damage::count();
+        let _ = self.before.compare_exchange(0, now + 1, Relaxed, Relaxed);
+        self.until.fetch_max(now, Relaxed);
+    }
+
+    pub fn count(&self) -> u64 {
+        let in_attempt = match self.before.load(Relaxed) {
+            0 => 0,
+            before => self.until.load(Relaxed).saturating_sub(before - 1),
+        };
+        self.earlier.load(Relaxed) + in_attempt
+    }
 }
 
 /// Counts buffers that pass a pad, in running time; `pick` says where.
-pub fn count(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, pick: impl Fn(&Counters) -> Option<&Stretch> + Send + Sync + 'static) {
+pub fn count(pad: &gst::Pad, counters: &Arc<Counters>, pick: impl Fn(&Counters) -> Option<&Stretch> + Send + Sync + 'static) {
     let counters = counters.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let (Some(buffer), Some(stretch)) = (info.buffer(), pick(&counters)) {
@@ -155,7 +239,7 @@ pub fn stretch_of(pad: &gst::Pad) -> std::sync::Arc<Stretch> {
 }
 
 /// Marks a node as done when the end of its stream reaches the file.
-pub fn mark_done(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, node: usize) {
+pub fn mark_done(pad: &gst::Pad, counters: &Arc<Counters>, node: usize) {
     let counters = counters.clone();
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
         counters.tick();
@@ -163,6 +247,21 @@ pub fn mark_done(pad: &gst::Pad, counters: &std::sync::Arc<Counters>, node: usiz
             && let Some(node) = counters.nodes.get(node)
         {
             node.done.store(true, Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Counts what decoders give, and the damage that they tell of between the first and the last of it.
+pub fn count_decoded(pad: &gst::Pad, counters: &Arc<Counters>, pick: impl Fn(&Counters) -> Option<&Stretch> + Send + Sync + 'static) {
+    count(pad, counters, pick);
+    let counters = counters.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        match info.buffer() {
+            Some(buffer) if buffer.pts().is_some() => counters.damage.decoded(buffer.pts()),
+            None if is_end => counters.damage.decoded(None),
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });

@@ -31,8 +31,6 @@ pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Option<Outcome> {
     Some(Outcome {
         jobs: all.into_iter().map(Ok).collect(),
         counters,
-        base: Duration::ZERO,
-        to_the_end: false,
     })
 }
 

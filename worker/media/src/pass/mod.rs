@@ -26,6 +26,8 @@ mod sequence;
 pub mod sheets;
 mod skip;
 mod source;
+mod stamps;
+pub mod streams;
 mod tags;
 pub mod video;
 
@@ -33,17 +35,20 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use gst::prelude::*;
-use mps_proto::worker::v1::{Failure, PlanOutput};
+use mps_proto::{
+    v1::ErrorReason,
+    worker::v1::{Failure, PlanOutput},
+};
 
 use crate::{
-    edits::Starts,
+    failure,
     job::{Branch, Job, Members, Needs},
     probe::InputFacts,
     rules::Clip,
+    timeline::{Timeline, Timelines},
 };
 use audio::AudioEncode;
 use clip::Window;
@@ -70,8 +75,8 @@ pub struct Order<'a> {
     pub jobs: &'a [Box<dyn Job>],
     pub folder: &'a Path,
     pub max_pixels: u64,
-    /// What edit lists skipped before they were taken out.
-    pub starts: Starts,
+    /// What of each stream is shown, and when.
+    pub timelines: &'a Timelines,
     /// Is told of finished members of sets.
     pub members: &'a Members,
 }
@@ -84,22 +89,23 @@ pub struct Outcome {
     /// By job: its branches, stopped and not yet checked.
     pub jobs: Vec<Branches>,
     pub counters: Arc<Counters>,
-    /// Media time at which the pass began, and whether it went on to the end of the input.
-    pub base: Duration,
-    pub to_the_end: bool,
 }
 
 impl Outcome {
+    /// Whether each node got all that it looked for, or failed for another reason.
+    fn is_complete(&self) -> bool {
+        let branches = self.jobs.iter().filter_map(|branches| branches.as_ref().ok());
+        branches.flatten().all(|branch| branch.is_complete())
+    }
+
     /// No node could start.
-    fn of_failures(order: &Order, failures: &HashMap<usize, Failure>, counters: Arc<Counters>, range: &Range) -> Self {
+    fn of_failures(order: &Order, failures: &HashMap<usize, Failure>, counters: Arc<Counters>) -> Self {
         let failure_of = |node: usize| failures.get(&node).cloned();
         Self {
             jobs: (0..order.jobs.len())
                 .map(|node| failure_of(node).map_or_else(|| Ok(Vec::new()), Err))
                 .collect(),
             counters,
-            base: range.start,
-            to_the_end: false,
         }
     }
 }
@@ -114,6 +120,8 @@ pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> 
     loop {
         let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
         match attempt(order, &range, &unstartable, &counters, tick) {
+            // A picture that stands long may lie before the part that was read.
+            Ok(outcome) if range != Range::WHOLE && !outcome.is_complete() => range = Range::WHOLE,
             Ok(outcome) => return Ok(outcome),
             // A source that cannot seek is read from its beginning.
             Err(Trouble::NoSeek) if range != Range::WHOLE => range = Range::WHOLE,
@@ -174,14 +182,19 @@ fn attempt(
         }
     }
     if unstartable.len() == order.jobs.len() {
-        return Ok(Outcome::of_failures(order, unstartable, counters.clone(), range));
+        return Ok(Outcome::of_failures(order, unstartable, counters.clone()));
     }
     let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
+    counters.damage.begin(range);
+    counters
+        .to_the_end
+        .store(range.stop.is_none(), std::sync::atomic::Ordering::Relaxed);
     let gates = seek::close(&source.gates, range);
     if let Err(error) = pipeline.set_state(gst::State::Playing) {
         return Err(bus::why_unstartable(&pipeline, &sharing).unwrap_or_else(|| broken(&error.to_string()).into()));
     }
-    let ended = seek::perform(&pipeline, gates, range).and_then(|()| bus::run(&pipeline, counters, sharing, tick).map_err(Trouble::from));
+    let ended = seek::perform(&pipeline, gates, range, order.timelines)
+        .and_then(|()| bus::run(&pipeline, counters, sharing, tick).map_err(Trouble::from));
     drop(guard);
     drop(feeder);
     let failures = match ended {
@@ -192,6 +205,9 @@ fn attempt(
             return Err(trouble);
         }
     };
+    if seek::fell_short(range, counters) {
+        return Err(Trouble::NoSeek);
+    }
     let told = |node: &usize| counters.nodes.get(*node).and_then(|counters| counters.failure());
     let failure_of = |node: &usize| told(node).or_else(|| failures.get(node).or(unstartable.get(node)).cloned());
     let jobs = branches
@@ -209,8 +225,6 @@ fn attempt(
     Ok(Outcome {
         jobs,
         counters: counters.clone(),
-        base: range.start,
-        to_the_end: range.stop.is_none(),
     })
 }
 
@@ -221,11 +235,11 @@ fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
 fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<own_pictures::Feeder>), Failure> {
     if order.facts.own_pictures {
         let (head, feeder) = own_pictures::source(pipeline, order.input, &order.facts.media.container, order.max_pixels)?;
-        return Ok((Source::raw_pictures(pipeline, &head, order.facts, counters)?, Some(feeder)));
+        return Ok((Source::raw_pictures(pipeline, &head, order, counters)?, Some(feeder)));
     }
     let needs = order.jobs.iter().fold(Needs::default(), |needs, job| needs.and(job.needs()));
-    let source = Source::file(pipeline, order.input, order.facts, needs, counters)?;
-    let skipped = skip::Plan::of(order.jobs, order.facts, order.starts.video);
+    let source = Source::file(pipeline, order, needs, counters)?;
+    let skipped = skip::Plan::of(order.jobs, order.facts, &order.timelines.video);
     if let (Some(plan), Some(entry)) = (skipped, &source.decoder_entry) {
         plan.apply(entry, counters);
     }
@@ -265,7 +279,7 @@ impl Graph<'_> {
             return Ok(sound.packets.clone());
         }
         let tees = self.tracks(tracks)?;
-        let window = self.sound_window(clip);
+        let window = Window::raw(clip);
         let prefix = format!("n{node}-sound{}", self.sound.len());
         let packets = audio::encode(self.pipeline, &tees, node, &prefix, settings, &window, self.counters)?;
         self.sound.push(Sound {
@@ -282,13 +296,7 @@ impl Graph<'_> {
     /// The same samples without an encoder; gives the last element.
     pub fn raw_sound(&self, node: usize, settings: &AudioEncode, clip: Clip, tracks: &[usize]) -> Result<gst::Element, Failure> {
         let tees = self.tracks(tracks)?;
-        audio::raw(
-            self.pipeline,
-            &tees,
-            &format!("n{node}-raw-sound"),
-            settings,
-            &self.sound_window(clip),
-        )
+        audio::raw(self.pipeline, &tees, &format!("n{node}-raw-sound"), settings, &Window::raw(clip))
     }
 
     fn tracks(&self, tracks: &[usize]) -> Result<Vec<gst::Element>, Failure> {
@@ -296,33 +304,23 @@ impl Graph<'_> {
         tracks.iter().map(decoded).collect()
     }
 
-    fn sound_window(&self, clip: Clip) -> Window {
-        self.window(clip, self.order.starts.audio + self.sound_delay())
-    }
-
-    /// The part of the input that a clip takes. `delay`: how much earlier media time is than the stamps say.
-    pub fn window(&self, clip: Clip, delay: Duration) -> Window {
-        // An edit list may end before its media does.
-        let end = clip
-            .end
-            .or(self.order.facts.promised_duration.filter(|_| self.order.facts.edit_list_inside));
-        let clip = Clip { end, ..clip };
-        Window {
-            clip,
+    /// The part of a stream's packets that a clip takes.
+    pub fn packets(&self, clip: Clip, timeline: &Timeline) -> Result<Window, Failure> {
+        let delay = timeline.delay().ok_or_else(|| {
+            failure::data(
+                ErrorReason::Unsupported,
+                "the input's edit list plays several parts of its media, which a copy cannot say",
+                "encode the stream instead of copying it",
+            )
+        })?;
+        Ok(Window {
+            clip: Clip {
+                end: clip.end.or(timeline.end()),
+                ..clip
+            },
             base: self.range.start,
             delay,
-        }
-    }
-
-    /// What an MP3 decoder does not trim.
-    fn sound_delay(&self) -> Duration {
-        let rate = crate::rules::sound(self.order.facts)
-            .and_then(|stream| stream.audio.as_ref())
-            .map_or(0, |audio| audio.sample_rate_hz);
-        match u64::try_from(rate) {
-            Ok(rate) if rate > 0 => Duration::from_nanos(u64::from(self.order.facts.mp3_delay_samples) * 1_000_000_000 / rate),
-            _ => Duration::ZERO,
-        }
+        })
     }
 }
 

@@ -41,13 +41,10 @@ impl Times {
     }
 }
 
-/// Makes the element. `delay`: how much earlier media time is than the stamps say. Pictures leave it stamped with media time.
-pub fn element(pipeline: &gst::Pipeline, name: &str, times: Times, delay: Duration) -> Result<gst::Element, Failure> {
+/// Makes the element. Stamps are media time already.
+pub fn element(pipeline: &gst::Pipeline, name: &str, times: Times) -> Result<gst::Element, Failure> {
     let element = glib::Object::builder::<Pick>().property("name", name).build();
-    let wanted = Wanted {
-        times,
-        delay: clock(delay),
-    };
+    let wanted = Wanted { times };
     element.imp().wanted.set(wanted).map_err(|_| broken("a picker was set up twice"))?;
     pipeline.add(&element).map_err(|error| broken(&error.to_string()))?;
     Ok(element.upcast())
@@ -59,7 +56,6 @@ glib::wrapper! {
 
 struct Wanted {
     times: Times,
-    delay: gst::ClockTime,
 }
 
 impl Wanted {
@@ -142,7 +138,7 @@ impl Picker {
             return Err(gst::FlowError::Error);
         };
         let time = buffer.pts().and_then(|pts| state.segment.as_ref()?.to_stream_time(pts));
-        let time = time.unwrap_or(gst::ClockTime::ZERO).saturating_sub(wanted.delay);
+        let time = time.unwrap_or(gst::ClockTime::ZERO);
         let mut ready = Ready::default();
         ready.add(&mut state, |number| {
             wanted.get(number).is_some_and(|wanted| wanted + STAMP_ERROR < time)

@@ -103,11 +103,11 @@ pub trait Taker: Send {
 
 /// Hangs a branch on the tee of decoded pictures: those shown at `times` go through `chain` to the taker.
 pub fn start(graph: &Graph, node: usize, times: Times, chain: Vec<gst::Element>, taker: Box<dyn Taker>) -> Result<(), Failure> {
-    let (pipeline, delay) = (graph.pipeline, graph.order.starts.video);
+    let pipeline = graph.pipeline;
     let tee = needed(graph.source.decoded_video.as_ref())?;
     let name = |part: &str| format!("n{node}-{part}");
     let (_, guard) = branch(pipeline, tee, &name("guard"))?;
-    let picker = pick::element(pipeline, &name("pick"), times, delay)?;
+    let picker = pick::element(pipeline, &name("pick"), times)?;
     let queue = raw_queue(pipeline, &name("queue"))?;
     let sink = make(pipeline, "fakesink", &name("sink"))?;
     sink.set_property("sync", false);

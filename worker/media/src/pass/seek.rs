@@ -7,13 +7,19 @@ use std::{
 
 use gst::prelude::*;
 
-use super::{Trouble, bus, clip::clock};
-use crate::{job::Job, probe::InputFacts};
+use super::{
+    Trouble, bus,
+    clip::{clock, widened_segment},
+    counters::{Counters, Stretch},
+};
+use crate::{job::Job, probe::InputFacts, timeline::Timelines};
 
 /// Shorter starts are decoded and dropped.
 const WORTH_A_SEEK: Duration = Duration::from_secs(1);
 /// How far before the first picture a pass begins: a seek cuts the frame that it lands in, and its time with it.
 const BEFORE_FIRST_PICTURE: Duration = Duration::from_millis(500);
+/// Media that begin later than this behind a seek's target: it went too far.
+const LATE: Duration = Duration::from_millis(100);
 /// How far behind the last picture a pass goes on.
 const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
 /// How long the first packet may take.
@@ -77,11 +83,30 @@ pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
         .iter()
         .filter_map(|pad| {
             tell_first_data(pad, sender.clone());
+            widen(pad);
             let probe = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok)?;
             Some((pad.clone(), probe))
         })
         .collect();
     Some(Gates { probes, reached })
+}
+
+/// Whether a seek came out behind what it was to find: demuxers of program streams, and of files without an index, guess by bytes.
+pub fn fell_short(range: &Range, counters: &Counters) -> bool {
+    let late = |stretch: &Stretch| stretch.begin().is_some_and(|first| first > range.start + LATE);
+    !range.start.is_zero() && (late(&counters.decoded) || (counters.decoded.begin().is_none() && late(&counters.decoded_sound)))
+}
+
+/// What lies between the key frame before a seek's target and the target is decoded, and cut behind the decoder.
+fn widen(gate: &gst::Pad) {
+    gate.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let Some(wider) = widened_segment(event)
+        {
+            *event = wider;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Sends the gate when data comes in front of it: only then can every demuxer seek.
@@ -97,15 +122,17 @@ fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
 }
 
 /// Waits for the first data, seeks, and opens the gates.
-pub fn perform(pipeline: &gst::Pipeline, gates: Option<Gates>, range: &Range) -> Result<(), Trouble> {
+pub fn perform(pipeline: &gst::Pipeline, gates: Option<Gates>, range: &Range, timelines: &Timelines) -> Result<(), Trouble> {
     let Some(gates) = gates else { return Ok(()) };
     let pad = first_data(pipeline, &gates.reached)?;
+    let start = timelines.video.media(range.start).min(timelines.audio.media(range.start));
+    let last = |stop| timelines.video.media(stop).max(timelines.audio.media(stop));
     let (stop_type, stop) = match range.stop {
-        Some(stop) => (gst::SeekType::Set, Some(clock(stop))),
+        Some(stop) => (gst::SeekType::Set, Some(clock(last(stop)))),
         None => (gst::SeekType::None, None),
     };
     let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-    let seek = gst::event::Seek::new(1.0, flags, gst::SeekType::Set, clock(range.start), stop_type, stop);
+    let seek = gst::event::Seek::new(1.0, flags, gst::SeekType::Set, clock(start), stop_type, stop);
     if !pad.send_event(seek) {
         return Err(Trouble::NoSeek);
     }

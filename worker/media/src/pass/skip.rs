@@ -9,7 +9,7 @@ use super::{
     clip::{clock, stream_time},
     counters::Counters,
 };
-use crate::{job::Job, probe::InputFacts, rules};
+use crate::{job::Job, probe::InputFacts, rules, timeline::Timeline};
 
 /// How many pictures before and behind a wanted one are decoded all the same.
 const NEIGHBOURS: u32 = 3;
@@ -30,13 +30,14 @@ pub struct Plan {
 
 impl Plan {
     /// Only for H.264 of a constant rate, where every job says what it looks at.
-    pub fn of(jobs: &[Box<dyn Job>], facts: &InputFacts, delay: Duration) -> Option<Self> {
+    pub fn of(jobs: &[Box<dyn Job>], facts: &InputFacts, timeline: &Timeline) -> Option<Self> {
         let stream = rules::film(facts).filter(|stream| stream.codec == "h264")?;
         let (num, den) = rules::frame_rate(Some(stream))?;
         let is_interlaced = stream.video.as_ref().is_some_and(|video| video.interlaced);
         if is_interlaced || facts.edit_list_inside {
             return None;
         }
+        let delay = timeline.delay()?;
         let frame = Duration::from_secs_f64(f64::from(den) / f64::from(num));
         let times = jobs.iter().map(|job| job.looks_at()).collect::<Option<Vec<_>>>()?;
         let mut wanted: Vec<_> = times.into_iter().flatten().map(|time| clock(time + delay)).collect();

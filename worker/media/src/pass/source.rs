@@ -2,22 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
 };
 
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
 use super::{
+    Order,
     counters::{self, Counters},
     elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
-    picture,
+    picture, stamps,
+    streams::{self, Role},
 };
 use crate::{
     job::Needs,
     probe::{InputFacts, Place},
     reading, rules,
+    timeline::Epochs,
 };
 
 /// The tees that branches hang on; those of sound by the track's position.
@@ -56,21 +58,15 @@ impl Entries {
 
 impl Source {
     /// A media file.
-    pub fn file(
-        pipeline: &gst::Pipeline,
-        path: &Path,
-        facts: &InputFacts,
-        needs: Needs,
-        counters: &Arc<Counters>,
-    ) -> Result<Self, Failure> {
-        let parse = reading::open(pipeline, path, &facts.reading, "source").map_err(|error| broken(&error))?;
+    pub fn file(pipeline: &gst::Pipeline, order: &Order, needs: Needs, counters: &Arc<Counters>) -> Result<Self, Failure> {
+        let parse = reading::open(pipeline, order.input, &order.facts.reading, "source").map_err(|error| broken(&error))?;
         let queue = demux_queue(pipeline)?;
         let mut source = Self::default();
         let entries = Entries {
-            video: source.add_video(pipeline, &queue, facts, needs, counters)?,
-            audio: source.add_sound(pipeline, &queue, needs, counters)?,
+            video: source.add_video(pipeline, &queue, order, needs, counters)?,
+            audio: source.add_sound(pipeline, &queue, order, needs, counters)?,
         };
-        route(pipeline, &parse, entries, facts);
+        route(pipeline, &parse, entries, order.facts, counters);
         Ok(source)
     }
 
@@ -78,7 +74,7 @@ impl Source {
         &mut self,
         pipeline: &gst::Pipeline,
         queue: &gst::Element,
-        facts: &InputFacts,
+        order: &Order,
         needs: Needs,
         counters: &Arc<Counters>,
     ) -> Result<Option<gst::Pad>, Failure> {
@@ -88,9 +84,9 @@ impl Source {
         }
         let (entry, tee) = self.entry(pipeline, queue, "video")?;
         if decodes {
-            let head = self.add_pictures(pipeline, facts, needs, counters)?;
+            let head = self.add_pictures(pipeline, order, needs, counters)?;
             let pad = decode(pipeline, &tee, &head, "video", counters)?;
-            correct_range(&pad, facts);
+            correct_range(&pad, order.facts);
             self.decoder_entry = Some(pad);
         }
         self.copied_video = needs.copied_video.then_some(tee);
@@ -101,6 +97,7 @@ impl Source {
         &mut self,
         pipeline: &gst::Pipeline,
         queue: &gst::Element,
+        order: &Order,
         needs: Needs,
         counters: &Arc<Counters>,
     ) -> Result<BTreeMap<usize, gst::Pad>, Failure> {
@@ -109,7 +106,7 @@ impl Source {
             let kind = format!("audio{track}");
             let (entry, tee) = self.entry(pipeline, queue, &kind)?;
             if needs.decoded_tracks.contains(track) {
-                let (head, decoded) = decoded_audio(pipeline, &kind, counters)?;
+                let (head, decoded) = decoded_audio(pipeline, &kind, order, counters)?;
                 decode(pipeline, &tee, &head, &kind, counters)?;
                 self.decoded_tracks.insert(track, decoded);
             }
@@ -122,18 +119,13 @@ impl Source {
     }
 
     /// Pictures that code of our own reads; `head` gives RGBA.
-    pub fn raw_pictures(
-        pipeline: &gst::Pipeline,
-        head: &gst::Element,
-        facts: &InputFacts,
-        counters: &Arc<Counters>,
-    ) -> Result<Self, Failure> {
+    pub fn raw_pictures(pipeline: &gst::Pipeline, head: &gst::Element, order: &Order, counters: &Arc<Counters>) -> Result<Self, Failure> {
         let mut source = Self::default();
         let needs = Needs {
             decoded_video: true,
             ..Needs::default()
         };
-        let entry = source.add_pictures(pipeline, facts, needs, counters)?;
+        let entry = source.add_pictures(pipeline, order, needs, counters)?;
         link(&[head, &entry])?;
         counters.video_decoders.store(1, Relaxed);
         Ok(source)
@@ -155,13 +147,20 @@ impl Source {
 
 /// Links the film and the wanted tracks of sound to their entries; everything else ends in nothing. A stream that the probe saw and that is
 /// not there is an error at once: what waits for it would wait for ever.
-fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, facts: &InputFacts) {
+fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, facts: &InputFacts, counters: &Arc<Counters>) {
     let entries = Arc::new(entries);
     let places = facts.places();
     let (weak, ways) = (pipeline.downgrade(), entries.clone());
+    let (epochs, counters) = (Arc::new(Mutex::new(Epochs::default())), counters.clone());
     parse.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let place = places.get(&reading::stream_id(pad));
+        let role = match place {
+            Some(Place::Film) => Role::Film,
+            Some(Place::Sound(track)) => Role::Sound(*track),
+            _ => Role::Other,
+        };
+        streams::watch(pad, role, &epochs, &counters);
         let entry = place.and_then(|place| ways.of(*place)).filter(|entry| !entry.is_linked());
         if entry.is_none_or(|entry| pad.link(entry).is_err()) {
             discard(&pipeline, pad);
@@ -265,12 +264,14 @@ impl Source {
     fn add_pictures(
         &mut self,
         pipeline: &gst::Pipeline,
-        facts: &InputFacts,
+        order: &Order,
         needs: Needs,
         counters: &Arc<Counters>,
     ) -> Result<gst::Element, Failure> {
+        let facts = order.facts;
         let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
-        let mut chain = vec![make(pipeline, "identity", "video-raw")?];
+        let timeline = order.timelines.video.clone();
+        let mut chain = vec![stamps::element(pipeline, "video-raw", timeline, counters)?];
         if is_full_range(facts) {
             // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is.
             chain.push(make(pipeline, "videoconvert", "video-range-convert")?);
@@ -292,7 +293,7 @@ impl Source {
         }
         let tee = make(pipeline, "tee", "video-tee")?;
         tee.set_property("allow-not-linked", true);
-        counters::count(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded));
+        counters::count_decoded(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded));
         chain.push(tee.clone());
         link(&chain.iter().collect::<Vec<_>>())?;
         if needs.decoded_fields && self.decoded_fields.is_none() {
@@ -303,10 +304,15 @@ impl Source {
     }
 }
 
-fn decoded_audio(pipeline: &gst::Pipeline, kind: &str, counters: &Arc<Counters>) -> Result<(gst::Element, gst::Element), Failure> {
-    let head = make(pipeline, "identity", &format!("{kind}-raw"))?;
+fn decoded_audio(
+    pipeline: &gst::Pipeline,
+    kind: &str,
+    order: &Order,
+    counters: &Arc<Counters>,
+) -> Result<(gst::Element, gst::Element), Failure> {
+    let head = stamps::element(pipeline, &format!("{kind}-raw"), order.timelines.heard.clone(), counters)?;
     let tee = make(pipeline, "tee", &format!("{kind}-tee"))?;
-    counters::count(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded_sound));
+    counters::count_decoded(&pad(&tee, "sink")?, counters, |counters| Some(&counters.decoded_sound));
     link(&[&head, &tee])?;
     Ok((head, tee))
 }

@@ -1,7 +1,11 @@
 //! The branch from decoded pictures to compressed video.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
+use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
 use super::{
@@ -24,7 +28,7 @@ pub fn encode(
     let prefix = format!("n{node}-video");
     let name = |part: &str| format!("{prefix}-{part}");
     let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
-    window.apply_to_video(tee, &branch_pad);
+    window.apply_to_video(&branch_pad);
     let mut chain = vec![guard, raw_queue(pipeline, &name("queue"))?];
     chain.extend(pictures(pipeline, &prefix, job)?);
     let encoder = encoders::chain(pipeline, &prefix, job, byte_stream)?;
@@ -49,7 +53,9 @@ pub fn shaped(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Resu
     let name = |part: &str| format!("{prefix}-{part}");
     let mut chain = Vec::new();
     if let Some((num, den)) = job.frame_rate {
-        chain.push(make(pipeline, "videorate", &name("rate"))?);
+        let rate = make(pipeline, "videorate", &name("rate"))?;
+        end_with_input(&pad(&rate, "sink")?, &pad(&rate, "src")?);
+        chain.push(rate);
         let caps = gst::Caps::builder("video/x-raw")
             .field("framerate", gst::Fraction::new(num, den))
             .build();
@@ -57,4 +63,26 @@ pub fn shaped(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Resu
     }
     chain.extend(job.look.shaped(pipeline, prefix)?);
     Ok(chain)
+}
+
+/// At the end videorate gives one picture more, which would begin where the last one of the input ends.
+fn end_with_input(entry: &gst::Pad, exit: &gst::Pad) {
+    let end = Arc::new(AtomicU64::new(0));
+    let seen = end.clone();
+    entry.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let times = info.buffer().and_then(|buffer| Some((buffer.pts()?, buffer.duration()?)));
+        if let Some((pts, length)) = times {
+            seen.fetch_max((pts + length).nseconds(), Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    exit.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let pts = info.buffer().and_then(|buffer| buffer.pts());
+        let end = end.load(Relaxed);
+        match pts {
+            // Distances of stamps are cut to nanoseconds.
+            Some(pts) if end > 0 && pts.nseconds() + 1_000 >= end => gst::PadProbeReturn::Drop,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }

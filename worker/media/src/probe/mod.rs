@@ -54,8 +54,12 @@ pub struct InputFacts {
     pub promised_video_frames: Option<u64>,
     /// Bytes that the container promises and the file lacks: it was cut.
     pub truncated_bytes: u64,
+    /// Whether an index says that every byte of media is there: then nothing is cut, whatever a header promises.
+    pub is_all_there: bool,
     /// MP4 whose edit list starts inside the media (a clip cut by stream copy): pull-mode qtdemux loses the end of its audio.
     pub edit_list_inside: bool,
+    /// Media time of the earliest first presentation of film and sound: the zero of offsets and of outputs.
+    pub zero: Duration,
     /// Whether the MP4's index stands in front of the media, so that push mode works.
     pub index_first: bool,
     /// MP4 in fragments.
@@ -113,11 +117,13 @@ fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
     refuse::unless_indexed(&index)?;
     let mut facts = walked_facts(path, "mp4", ends)?;
     facts.truncated_bytes = index.truncated_bytes;
+    facts.is_all_there = index.truncated_bytes == 0 && !index.fragmented;
     facts.edit_list_inside = index.edit_list_inside;
     facts.index_first = index.first;
     facts.fragmented = index.fragmented;
-    facts.promised_duration = index.duration.or(facts.promised_duration.filter(|_| !index.fragmented));
-    if let Some(duration) = index.duration {
+    let by_index = index.duration.map(|duration| duration.saturating_sub(facts.zero));
+    facts.promised_duration = by_index.or(facts.promised_duration.filter(|_| !index.fragmented));
+    if let Some(duration) = by_index {
         facts.media.duration = to_proto(duration);
     }
     facts.left_out_tracks = left_out(&facts.media, &index).count();
@@ -239,6 +245,11 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
         _ if PROMISING.contains(&container) => promised = measured,
         _ => {}
     }
+    let zero = if still { Duration::ZERO } else { zero(&walk) };
+    // Headers and guesses count from the clock's zero; what was walked counts from the first picture.
+    let is_absolute = !WITHOUT_INDEX.contains(&container) && container != "mp3";
+    let from_zero = |duration: Duration| if is_absolute { duration.saturating_sub(zero) } else { duration };
+    let (measured, promised) = (measured.map(from_zero), promised.map(from_zero));
     media.duration = measured.and_then(to_proto);
     if still {
         fill_picture_size(path, &mut media);
@@ -254,6 +265,7 @@ fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<I
         still_picture: still,
         mp3_delay_samples,
         warnings: programs::warning(programs).into_iter().collect(),
+        zero,
         ..InputFacts::default()
     };
     if ["matroska", "webm"].contains(&container) {
@@ -269,6 +281,20 @@ fn stream_facts(media: &MediaInfo, walk: &Walk) -> Vec<StreamFacts> {
         .iter()
         .map(|stream| track(stream.index).filter(|_| stream.kind != "image"));
     streams.map(|track| track.map(StreamFacts::of).unwrap_or_default()).collect()
+}
+
+fn zero(walk: &Walk) -> Duration {
+    let timed = |track: &&crate::walk::Track| {
+        ["video/", "audio/", "image/"]
+            .iter()
+            .any(|kind| track.media_type().starts_with(kind))
+    };
+    walk.tracks
+        .iter()
+        .filter(timed)
+        .filter_map(|track| track.first)
+        .min()
+        .unwrap_or_default()
 }
 
 /// What the contract says of a walked file: container, streams and tags.

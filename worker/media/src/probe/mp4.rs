@@ -7,7 +7,7 @@ use crate::{
     parse::sample_entry::VideoEntry,
 };
 
-/// An edit that starts this far inside the media is a cut, not the delay of a codec.
+/// An edit that starts or ends this far inside the media is a cut, not the delay of a codec.
 const CUT_THRESHOLD_S: f64 = 0.1;
 
 /// What the index says.
@@ -43,8 +43,8 @@ pub struct IndexTrack {
     pub pace: Pace,
     /// What the first description says of pictures.
     pub entry: VideoEntry,
-    /// Where the presentation starts in the media, beyond the codec's own delay, in seconds.
-    pub cut_s: f64,
+    /// Whether its edit list leaves out more than a codec's delay and padding.
+    pub is_edited: bool,
 }
 
 impl IndexTrack {
@@ -119,7 +119,7 @@ fn read_movie(moov: &[u8], index: &mut Index) {
     let tracks = children(moov).filter(|found| found.kind == *b"trak");
     index.tracks = tracks.filter_map(|found| read_track(found.body, timescale)).collect();
     let timed = |track: &&IndexTrack| matches!(&track.handler, b"vide" | b"soun");
-    index.edit_list_inside = index.tracks.iter().filter(timed).any(|track| track.cut_s > CUT_THRESHOLD_S);
+    index.edit_list_inside = index.tracks.iter().filter(timed).any(|track| track.is_edited);
 }
 
 fn fragments_duration(moov: &[u8], timescale: u32) -> Option<Duration> {
@@ -159,7 +159,10 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
     let edited: u64 = edits.iter().fold(0, |sum: u64, edit| sum.saturating_add(edit.length));
     let media_start = edits.iter().find(|edit| edit.media_time >= 0).map_or(0, |edit| edit.media_time);
     let codec_delay = child(table, b"ctts").and_then(first_composition_offset).unwrap_or(0);
-    let cut = (media_start - codec_delay) as f64 / f64::from(timescale.max(1));
+    let in_seconds = |ticks: i64| ticks as f64 / f64::from(timescale.max(1));
+    let shown = edited as f64 / f64::from(movie_timescale.max(1));
+    let behind = in_seconds(i64::try_from(length.unwrap_or(0)).unwrap_or(0) - media_start) - shown;
+    let parts = edits.iter().filter(|edit| edit.media_time >= 0).count();
     let header = child(trak, b"tkhd")?;
     let id = be32(header, if header.first() == Some(&1) { 20 } else { 12 })?;
     Some(IndexTrack {
@@ -173,7 +176,9 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
         samples,
         pace,
         entry: child(table, b"stsd").and_then(VideoEntry::first).unwrap_or_default(),
-        cut_s: cut,
+        is_edited: parts > 1
+            || in_seconds(media_start - codec_delay) > CUT_THRESHOLD_S
+            || (edited > 0 && edits.iter().all(|edit| edit.media_time >= 0) && behind > CUT_THRESHOLD_S),
     })
 }
 

@@ -50,7 +50,7 @@ fn measured(
         jobs: &jobs,
         folder: preparing.folder,
         max_pixels: preparing.max_pixels,
-        starts: preparing.starts,
+        timelines: preparing.timelines,
         members: &members,
     };
     let outcome = pass::run(&order, &|_| (preparing.tick)())?;

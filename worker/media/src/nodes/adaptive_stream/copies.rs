@@ -22,17 +22,22 @@ pub enum Kind {
 
 impl AdaptiveStream {
     pub(super) fn build_copy(&self, graph: &Graph, node: usize, kind: Kind) -> Result<Feed, Failure> {
-        let (facts, source, starts) = (graph.order.facts, graph.source, graph.order.starts);
-        let (tee, stream, name, start) = match kind {
-            Kind::Film => (source.copied_video.as_ref(), rules::film(facts), "video".to_owned(), starts.video),
+        let (facts, source, timelines) = (graph.order.facts, graph.source, graph.order.timelines);
+        let (tee, stream, name, timeline) = match kind {
+            Kind::Film => (
+                source.copied_video.as_ref(),
+                rules::film(facts),
+                "video".to_owned(),
+                &timelines.video,
+            ),
             Kind::Sound { number, track } => (
                 source.copied_tracks.get(&track),
                 rules::sounds(facts).get(track).copied(),
                 format!("copy{number}"),
-                starts.audio,
+                &timelines.audio,
             ),
         };
-        let window = graph.window(self.clip, start);
+        let window = graph.packets(self.clip, timeline)?;
         let copy = Copy {
             tee: needed(tee)?,
             kind: &name,

@@ -7,7 +7,9 @@ use super::{AdaptiveStream, copies, ended, resume};
 use crate::{
     nodes::transcode::Video,
     pass::{
-        Graph, counters,
+        Graph,
+        clip::Window,
+        counters,
         elements::{branch, make, pad, raw_queue},
         encoders::{self, VideoEncode},
         needed, video,
@@ -63,9 +65,9 @@ impl AdaptiveStream {
     fn shaped(&self, graph: &Graph, prefix: &str, settings: &VideoEncode) -> Result<Vec<gst::Element>, Failure> {
         let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
         let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
-        let window = graph.window(self.part_from(self.video_begin()), graph.order.starts.video);
+        let window = Window::raw(self.part_from(self.video_begin()));
         let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
-        window.apply_to_video(tee, &branch_pad);
+        window.apply_to_video(&branch_pad);
         let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
         chain.extend(video::shaped(graph.pipeline, prefix, settings)?);
         if let Some(last) = chain.last() {

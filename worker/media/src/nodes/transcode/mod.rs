@@ -22,6 +22,7 @@ use crate::{
     outputs::{CHECK_DEADLINE, described},
     pass::{
         Graph, Range,
+        clip::Window,
         containers::{self, ContainerRule},
         copy::Copy,
         counters::NodeCounters,
@@ -245,14 +246,13 @@ impl Job for Transcode {
 
 impl Transcode {
     fn build_video(&self, graph: &Graph, node: usize, output: &mut Output, video: &Video) -> Result<(), Failure> {
-        let window = graph.window(self.clip, graph.order.starts.video);
         match video {
             Video::Copy => {
                 let copy = Copy {
                     tee: needed(graph.source.copied_video.as_ref())?,
                     kind: "video",
                     codec: film_of(graph.order.facts).map_or("", |stream| stream.codec.as_str()),
-                    window,
+                    window: graph.packets(self.clip, &graph.order.timelines.video)?,
                     facts: graph.order.facts,
                 };
                 output.copy(graph.pipeline, &copy, graph.counters)
@@ -261,7 +261,15 @@ impl Transcode {
                 let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
                 let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
                 let byte_stream = container_rule(self.container)?.byte_stream;
-                let last = video_branch::encode(graph.pipeline, tee, node, settings, byte_stream, &window, graph.counters)?;
+                let last = video_branch::encode(
+                    graph.pipeline,
+                    tee,
+                    node,
+                    settings,
+                    byte_stream,
+                    &Window::raw(self.clip),
+                    graph.counters,
+                )?;
                 output.take(graph.pipeline, &last, "video")
             }
         }
@@ -276,7 +284,7 @@ impl Transcode {
                         tee: needed(graph.source.copied_tracks.get(track))?,
                         kind: &kind(number),
                         codec: streams.get(*track).map_or("", |stream| stream.codec.as_str()),
-                        window: graph.window(self.clip, graph.order.starts.audio),
+                        window: graph.packets(self.clip, &graph.order.timelines.audio)?,
                         facts: graph.order.facts,
                     };
                     output.copy(graph.pipeline, &copy, graph.counters)?;

@@ -1,0 +1,106 @@
+//! What came out of the demuxer, stream by stream: counted at parsebin's pads, whoever takes the packets, so that it can be compared with
+//! what headers promise. Stamps of joined recordings are made one row here.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+};
+
+use gst::prelude::*;
+
+use super::counters::Counters;
+use crate::timeline::{EpochOf, Epochs};
+
+/// What a stream of the input is to the pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Film,
+    /// A track of sound, by its position.
+    Sound(usize),
+    Other,
+}
+
+/// One stream as it came out.
+#[derive(Debug)]
+pub struct ReadStream {
+    pub role: Role,
+    pub packets: AtomicU64,
+    /// Latest end of a packet in media time, in nanoseconds.
+    pub end: AtomicI64,
+    /// Longest time between the ends of two packets, in nanoseconds: the last one may last as long without a word of it.
+    pub longest_step: AtomicI64,
+    pub ended: AtomicBool,
+}
+
+/// Counts what passes a pad of parsebin.
+pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: &Counters) {
+    let stream = Arc::new(ReadStream {
+        role,
+        packets: AtomicU64::new(0),
+        end: AtomicI64::new(i64::MIN),
+        longest_step: AtomicI64::new(0),
+        ended: AtomicBool::new(false),
+    });
+    if let Ok(mut streams) = counters.streams.lock() {
+        streams.push(stream.clone());
+    }
+    let place = Mutex::new(EpochOf::default());
+    let epochs = epochs.clone();
+    pad.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH,
+        move |pad, info| {
+            match &mut info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+                    count(pad, buffer, &stream, &mut place, &epochs);
+                }
+                Some(gst::PadProbeData::Event(event)) => match event.type_() {
+                    gst::EventType::Eos => stream.ended.store(true, Relaxed),
+                    gst::EventType::FlushStop => {
+                        *place.lock().unwrap_or_else(PoisonError::into_inner) = EpochOf::default();
+                        stream.packets.store(0, Relaxed);
+                        stream.end.store(i64::MIN, Relaxed);
+                        stream.ended.store(false, Relaxed);
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        },
+    );
+}
+
+fn count(pad: &gst::Pad, buffer: &mut gst::Buffer, stream: &ReadStream, place: &mut EpochOf, epochs: &Mutex<Epochs>) {
+    stream.packets.fetch_add(1, Relaxed);
+    let Some(decoded) = buffer.dts_or_pts().and_then(|time| media_ns(pad, time)) else {
+        return;
+    };
+    let length = buffer.duration().map_or(0, |length| i64::try_from(length.nseconds()).unwrap_or(0));
+    let end = buffer.pts().and_then(|pts| media_ns(pad, pts)).unwrap_or(decoded) + length;
+    // Text comes when it comes: it takes no part in where recordings were joined.
+    let added = match (stream.role, epochs.lock()) {
+        (Role::Other, _) | (_, Err(_)) => 0,
+        (_, Ok(mut epochs)) => place.added(&mut epochs, decoded, end),
+    };
+    let end = end.saturating_add(added);
+    let before = stream.end.fetch_max(end, Relaxed);
+    if before != i64::MIN {
+        stream.longest_step.fetch_max(end - before, Relaxed);
+    }
+    if added != 0 {
+        let moved = |time: gst::ClockTime| time.nseconds().checked_add_signed(added).map(gst::ClockTime::from_nseconds);
+        let (pts, dts) = (buffer.pts().and_then(moved), buffer.dts().and_then(moved));
+        let buffer = buffer.make_mut();
+        buffer.set_pts(pts);
+        buffer.set_dts(dts);
+    }
+}
+
+/// Media time of a stamp on a pad, also outside its segment.
+fn media_ns(pad: &gst::Pad, stamp: gst::ClockTime) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    let ns = |time: Option<gst::ClockTime>| i64::try_from(time.unwrap_or(gst::ClockTime::ZERO).nseconds()).ok();
+    Some(ns(segment.time())? + i64::try_from(stamp.nseconds()).ok()? - ns(segment.start())?)
+}

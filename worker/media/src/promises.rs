@@ -1,0 +1,149 @@
+//! What headers promise, stream by stream, against what came out of the demuxer: GStreamer ends green over a file that was cut.
+
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use mps_proto::{
+    v1::{ErrorReason, MediaStream},
+    worker::v1::Failure,
+};
+
+use crate::{
+    failure,
+    job::{Job, Needs},
+    pass::{
+        counters::Counters,
+        streams::{ReadStream, Role},
+    },
+    probe::InputFacts,
+    rules,
+    timeline::{Timeline, Timelines},
+};
+
+/// A stream that delivers less of its promise than this is cut.
+const WHOLE_SHARE: f64 = 0.98;
+/// What a stream may lack at both ends.
+const WHOLE_SLACK: Duration = Duration::from_millis(150);
+/// Film at the end that came out of the demuxer and not out of the decoder: from here on it is told.
+const UNDECODED: Duration = Duration::from_millis(500);
+
+/// Where the streams ended, in own time; only those that ended, since a pass whose nodes have all failed is left early.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    streams: Vec<(Role, End)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    at: Duration,
+    /// The last packet may last as long as the longest one, without a word of it.
+    longest: Duration,
+}
+
+impl End {
+    /// How far it reaches at most.
+    fn reach(self) -> Duration {
+        self.at + self.longest
+    }
+}
+
+impl Delivered {
+    pub fn of(counters: &Counters, timelines: &Timelines) -> Self {
+        let streams = counters.streams.lock().map(|streams| streams.clone()).unwrap_or_default();
+        let all_ended = streams.iter().all(|stream| stream.ended.load(Relaxed));
+        let end = |stream: &ReadStream| {
+            let timeline = match stream.role {
+                Role::Sound(_) => &timelines.audio,
+                _ => &timelines.video,
+            };
+            (stream.role, end_of(stream, timeline))
+        };
+        Self {
+            streams: streams.iter().filter(|_| all_ended).map(|stream| end(stream)).collect(),
+        }
+    }
+
+    fn end(&self, role: Role) -> Option<End> {
+        self.streams.iter().find(|(found, _)| *found == role).map(|(_, end)| *end)
+    }
+
+    fn latest(&self) -> Option<Duration> {
+        self.streams.iter().map(|(_, end)| end.reach()).max()
+    }
+}
+
+fn end_of(stream: &ReadStream, timeline: &Timeline) -> End {
+    End {
+        at: match stream.end.load(Relaxed) {
+            i64::MIN => Duration::ZERO,
+            end => timeline.own_end(end),
+        },
+        longest: Duration::from_nanos(u64::try_from(stream.longest_step.load(Relaxed)).unwrap_or(0)),
+    }
+}
+
+/// Nodes that wanted more than the input has, although its header promises it.
+pub fn cut_nodes(jobs: &[Box<dyn Job>], delivered: &Delivered, facts: &InputFacts) -> HashMap<usize, Failure> {
+    let cut = |job: &dyn Job| if job.is_idle() { None } else { cut(job, delivered, facts) };
+    jobs.iter()
+        .enumerate()
+        .filter_map(|(number, job)| Some((number, cut(job.as_ref())?)))
+        .collect()
+}
+
+fn cut(job: &dyn Job, delivered: &Delivered, facts: &InputFacts) -> Option<Failure> {
+    if facts.is_all_there || delivered.streams.is_empty() {
+        return None;
+    }
+    let stop = job.part().stop.unwrap_or(Duration::MAX);
+    let short = |(role, name, stream): (Role, &str, &MediaStream)| {
+        let promised = Duration::try_from(stream.duration?).ok()?;
+        let end = delivered.end(role)?;
+        is_short(end.reach(), promised.min(stop)).then(|| refusal(promised, end.at, name))
+    };
+    let whole = || {
+        let promised = facts.promised_duration?;
+        let end = delivered.latest()?;
+        is_short(end, promised.min(stop)).then(|| refusal(promised, end, "media"))
+    };
+    needed(job.needs(), facts).into_iter().find_map(short).or_else(whole)
+}
+
+/// Streams that a node reads.
+fn needed(needs: Needs, facts: &InputFacts) -> Vec<(Role, &'static str, &MediaStream)> {
+    let film = needs.decoded_video || needs.decoded_fields || needs.copied_video;
+    let sounds = rules::sounds(facts);
+    let tracks = needs.decoded_tracks.and(needs.copied_tracks);
+    let film = rules::film(facts).filter(|_| film).map(|stream| (Role::Film, "film", stream));
+    let sound = tracks
+        .iter()
+        .filter_map(|track| Some((Role::Sound(track), "sound", *sounds.get(track)?)));
+    film.into_iter().chain(sound).collect()
+}
+
+fn is_short(end: Duration, wanted: Duration) -> bool {
+    end < wanted.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK)
+}
+
+fn refusal(promised: Duration, end: Duration, name: &str) -> Failure {
+    truncated(format!(
+        "its header promises {:.2} s of {name} and {:.2} s could be read",
+        promised.as_secs_f64(),
+        end.as_secs_f64()
+    ))
+}
+
+pub fn truncated(detail: String) -> Failure {
+    failure::data(
+        ErrorReason::InputTruncated,
+        format!("the input is cut: {detail}"),
+        "upload or record the file again, and wait until it is complete",
+    )
+}
+
+/// How much of the film's end came out of the demuxer and not out of its decoder.
+pub fn undecoded(counters: &Counters, delivered: &Delivered) -> Option<Duration> {
+    let decoded = counters.decoded.end();
+    let film = delivered.end(Role::Film).filter(|_| !decoded.is_zero())?;
+    let lost = film.at.saturating_sub(decoded);
+    (lost > UNDECODED && is_short(decoded, film.at)).then_some(lost)
+}
