@@ -31,11 +31,10 @@ test:  ## installs what tests need, runs all tests
 	@scripts/install-packages test
 	@scripts/install-test-tools test
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace --exclude mps-tests --no-fail-fast
-	$(CARGO) test --locked -p mps-tests --no-fail-fast -- --test-threads=2
+	@scripts/run-tests
 	@scripts/test-report test
 
-test-long:  ## the same with long repetitions (MPS_LONG=1)
+test-long:  ## the same with long repetitions and what is only slower, not different (MPS_LONG=1)
 	MPS_LONG=1 $(MAKE) test
 
 check:  ## fmt, clippy, doc, deny, machete, buf lint, dependency rules
