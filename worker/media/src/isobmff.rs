@@ -74,7 +74,7 @@ fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Size (0: to the end), kind and bytes of the header.
-fn parse_header(head: &[u8]) -> Option<(u64, [u8; 4], u64)> {
+pub(crate) fn parse_header(head: &[u8]) -> Option<(u64, [u8; 4], u64)> {
     let short = u64::from(be32(head, 0)?);
     let kind: [u8; 4] = head.get(4..8)?.try_into().ok()?;
     match short {

@@ -18,6 +18,7 @@ mod outputs;
 mod overlay;
 mod own_pictures;
 mod parse;
+pub mod parts;
 mod pass;
 pub mod probe;
 mod progress;

@@ -27,7 +27,6 @@ use mps_proto::{
     v1::{MediaInfo, MediaStream, VideoProperties},
     worker::v1::{Failure, InputLimits},
 };
-use sniff::Look;
 
 use crate::{
     mp3, ranks,
@@ -37,6 +36,8 @@ use crate::{
 
 pub use facts::{Place, StreamFacts};
 pub use picture::size as picture_size;
+pub(crate) use pictures::CONTAINERS as PICTURES;
+pub(crate) use sniff::{Look, recognize};
 
 /// What the pass must know of its input beyond `MediaInfo`.
 #[derive(Debug, Clone, Default)]
@@ -91,8 +92,26 @@ const SMALL_BYTES: u64 = 64 << 20;
 const AGREEMENT: f64 = 0.03;
 const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
 
+/// How much of a file is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    /// What `parts` asks for; the rest is zero.
+    Parts,
+}
+
 /// Reads a file within the deadline and checks it against the limits.
 pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
+    probe_extent(path, Extent::Whole, limits, deadline)
+}
+
+/// The same with a copy that has the file's length, and only those bytes that tell what it contains. Where its length can only be had by
+/// reading it whole (a transport stream with jumps of its clock), it is a guess.
+pub fn probe_parts(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
+    probe_extent(path, Extent::Parts, limits, deadline)
+}
+
+fn probe_extent(path: &Path, extent: Extent, limits: &InputLimits, deadline: Duration) -> Result<InputFacts, Failure> {
     let ends = Instant::now() + deadline;
     ranks::set();
     let size_bytes = std::fs::metadata(path).map_err(|error| refuse::unreadable(&error))?.len();
@@ -103,8 +122,8 @@ pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<In
     }
     let mut facts = match (pictures::facts(path, container)?, container) {
         (Some(facts), _) => facts,
-        (None, "mp4") => mp4_facts(path, ends)?,
-        _ => walked_facts(path, container, ends)?,
+        (None, "mp4") => mp4_facts(path, extent, ends)?,
+        _ => walked_facts(path, container, extent, ends)?,
     };
     facts.media.size_bytes = i64::try_from(size_bytes).unwrap_or(i64::MAX);
     facts.media.bitrate_bps = overall_bitrate(&facts.media);
@@ -112,10 +131,10 @@ pub fn probe(path: &Path, limits: &InputLimits, deadline: Duration) -> Result<In
     Ok(facts)
 }
 
-fn mp4_facts(path: &Path, ends: Instant) -> Result<InputFacts, Failure> {
+fn mp4_facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
     let index = mp4::read(path).map_err(|error| refuse::damaged_index(&error))?;
     refuse::unless_indexed(&index)?;
-    let mut facts = walked_facts(path, "mp4", ends)?;
+    let mut facts = walked_facts(path, "mp4", extent, ends)?;
     facts.truncated_bytes = index.truncated_bytes;
     facts.is_all_there = index.truncated_bytes == 0 && !index.fragmented;
     facts.edit_list_inside = index.edit_list_inside;
@@ -207,13 +226,14 @@ fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
     }
 }
 
-fn walked_facts(path: &Path, container: &'static str, ends: Instant) -> Result<InputFacts, Failure> {
-    let until = if WITHOUT_INDEX.contains(&container) && is_small(path) {
+fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
+    let until = if WITHOUT_INDEX.contains(&container) && is_small(path) && extent == Extent::Whole {
         Until::End
     } else {
         Until::FirstPackets
     };
     let transport = match container {
+        "mpegts" if extent == Extent::Parts => mpegts::read_ends(path, ends).unwrap_or_default(),
         "mpegts" => mpegts::read(path, ends).unwrap_or_default(),
         _ => Transport::default(),
     };

@@ -10,9 +10,12 @@ use std::{
 };
 
 use super::programs;
-use crate::parse::{
-    psi::{Program, Tables},
-    transport::{self, Packets},
+use crate::{
+    parse::{
+        psi::{Program, Tables},
+        transport::{self, Packets},
+    },
+    parts::{HEAD_BYTES, TAIL_BYTES},
 };
 
 const CLOCK_HZ: f64 = 90_000.0;
@@ -38,28 +41,55 @@ pub struct Transport {
     pub duration: Option<Duration>,
 }
 
+/// Reads a file of which head and tail are there: what passed between them is told by the clock, or guessed where it has jumped.
+pub fn read_ends(path: &Path, deadline: Instant) -> io::Result<Transport> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let (head, tail) = (HEAD_BYTES.min(size), size.saturating_sub(TAIL_BYTES));
+    if tail <= head {
+        return read(path, deadline);
+    }
+    let mut scan = Scan { file: &mut file, deadline };
+    let programs = scan.programs(head)?;
+    let clock_pid = programs::chosen(&programs).map(|program| program.clock_pid);
+    let first = scan.clock(0..head, clock_pid)?;
+    let last = scan.clock(tail..size, first.map(|clock| clock.pid))?;
+    let ticks = first.zip(last).map(|(first, last)| {
+        let (passed, usual) = (elapsed(first.last, last.first), first.ticks as f64 / head as f64);
+        let between = (tail - head) as f64;
+        let guessed = if is_usual(passed as f64 / between, usual) {
+            passed
+        } else {
+            (between * usual) as u64
+        };
+        first.ticks + guessed + last.ticks
+    });
+    Ok(Transport {
+        programs,
+        duration: ticks.and_then(passed),
+    })
+}
+
 /// Reads a file: a small one whole, of a large one as much as tells.
 pub fn read(path: &Path, deadline: Instant) -> io::Result<Transport> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
-    let mut tables = Tables::default();
     let mut scan = Scan { file: &mut file, deadline };
-    scan.packets(0..size.min(TABLES_WITHIN_BYTES), |_, packet| {
-        tables.take(packet);
-        tables.are_complete()
-    })?;
-    let programs = tables.programs();
+    let programs = scan.programs(size.min(TABLES_WITHIN_BYTES))?;
     let clock_pid = programs::chosen(&programs).map(|program| program.clock_pid);
     let ticks = if size <= READ_WHOLE_BYTES {
         scan.clock(0..size, clock_pid)?.map(|clock| clock.ticks)
     } else {
         scan.sampled(size, clock_pid)?
     };
-    let passed = |ticks: u64| Duration::from_secs_f64(ticks as f64 / CLOCK_HZ);
     Ok(Transport {
         programs,
-        duration: ticks.filter(|ticks| *ticks > 0).map(passed),
+        duration: ticks.and_then(passed),
     })
+}
+
+fn passed(ticks: u64) -> Option<Duration> {
+    (ticks > 0).then(|| Duration::from_secs_f64(ticks as f64 / CLOCK_HZ))
 }
 
 /// Reads parts of a file.
@@ -69,6 +99,15 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    fn programs(&mut self, within_bytes: u64) -> io::Result<Vec<Program>> {
+        let mut tables = Tables::default();
+        self.packets(0..within_bytes, |_, packet| {
+            tables.take(packet);
+            tables.are_complete()
+        })?;
+        Ok(tables.programs())
+    }
+
     /// Gives each packet with its position until one is enough; an error when the deadline comes.
     fn packets(&mut self, bytes: Range<u64>, mut is_enough: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(bytes.start))?;

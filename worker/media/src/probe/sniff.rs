@@ -36,7 +36,8 @@ pub fn look(path: &Path) -> io::Result<Look> {
     }
 }
 
-fn recognize(bytes: &[u8]) -> Look {
+/// What these first bytes look like.
+pub fn recognize(bytes: &[u8]) -> Look {
     if bytes.is_empty() {
         return Look::Empty;
     }
