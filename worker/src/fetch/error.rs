@@ -33,6 +33,8 @@ pub enum FetchError {
     Deadline(Duration),
     #[error("the file is larger than the {0} bytes that it may have")]
     TooLarge(u64),
+    #[error("the first and the last bytes of the file do not tell what it contains, and a probe fetches at most {0} bytes")]
+    TooMuchToProbe(u64),
     #[error("the input does not fit on the worker's disk")]
     DiskFull,
     #[error("the input cannot be written: {0}")]
@@ -78,6 +80,10 @@ impl FetchError {
                 "give the URL of a single media file, such as one of the playlist's variants",
             ),
             Self::TooLarge(_) => data(ErrorReason::LimitExceeded, "give a smaller file"),
+            Self::TooMuchToProbe(_) => data(
+                ErrorReason::LimitExceeded,
+                "process the file without a probe, or raise probe.max_bytes of the workers",
+            ),
             Self::Empty => data(ErrorReason::InputNotMedia, "check that the upload of the input was complete"),
             Self::TooSlow(_) | Self::Deadline(_) | Self::Interrupted(_) => failure::outside(
                 ErrorReason::InputUnavailable,

@@ -1,6 +1,6 @@
 //! GET with redirects followed by hand, so that each target is checked like the first.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, ops::Range, path::Path, sync::Arc};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, RequestBuilder, Response,
@@ -34,6 +34,25 @@ pub struct Source {
     pub allow_private: bool,
 }
 
+/// Which bytes of an input are asked for.
+#[derive(Debug, Clone)]
+pub enum Span {
+    /// Everything from here on.
+    From(u64),
+    Between(Range<u64>),
+}
+
+impl Span {
+    /// The value of the header; `None`: all is asked for.
+    fn header(&self) -> Option<String> {
+        match self {
+            Self::From(0) => None,
+            Self::From(offset) => Some(format!("bytes={offset}-")),
+            Self::Between(range) => Some(format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
+        }
+    }
+}
+
 impl Http {
     pub fn new(config: &FetchConfig, ca_file: &Path) -> anyhow::Result<Self> {
         let builder = || -> anyhow::Result<ClientBuilder> {
@@ -65,11 +84,11 @@ impl Http {
         &self.open
     }
 
-    /// Asks for everything from `offset`.
-    pub async fn get(&self, source: &Source, offset: u64, known: Option<&Identity>) -> Result<Response, FetchError> {
+    /// Asks for a part of the input, of the version that is known.
+    pub async fn get(&self, source: &Source, span: Span, known: Option<&Identity>) -> Result<Response, FetchError> {
         let mut url = Url::parse(&source.url).map_err(|error| Forbidden(format!("the URL is malformed: {error}")))?;
         for _ in 0..=self.max_redirects {
-            let request = self.request(source, &url, offset, known)?;
+            let request = self.request(source, &url, &span, known)?;
             let response = request.send().await.map_err(|error| error_of(&error))?;
             if !response.status().is_redirection() {
                 return Ok(response);
@@ -79,15 +98,15 @@ impl Http {
         Err(FetchError::TooManyRedirects(self.max_redirects))
     }
 
-    fn request(&self, source: &Source, url: &Url, offset: u64, known: Option<&Identity>) -> Result<RequestBuilder, FetchError> {
+    fn request(&self, source: &Source, url: &Url, span: &Span, known: Option<&Identity>) -> Result<RequestBuilder, FetchError> {
         if source.untrusted {
             guard::check(url, source.allow_private)?;
         }
         let is_open = !source.untrusted || source.allow_private;
         let client = if is_open { &self.open } else { &self.guarded };
         let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        if offset > 0 {
-            request = request.header(RANGE, format!("bytes={offset}-"));
+        if let Some(range) = span.header() {
+            request = request.header(RANGE, range);
             if let Some(validator) = known.and_then(Identity::if_range) {
                 request = request.header(IF_RANGE, validator);
             }

@@ -1,8 +1,9 @@
-//! Fetches a unit's input into its folder: resumed where it was cut, refused where it changed, bounded in time and size.
+//! Fetches a unit's input into its folder: resumed where it was cut, refused where it changed, bounded in time and size. Probes fetch parts.
 
 mod error;
 mod guard;
 mod http;
+mod parts;
 mod resume;
 mod sniff;
 
@@ -17,11 +18,15 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use self::http::{Http, Source};
 use self::{
     error::FetchError,
+    http::Span,
     resume::{Answer, Identity, Place},
     sniff::Sniffer,
+};
+pub use self::{
+    http::{Http, Source},
+    parts::Fetched,
 };
 use crate::config::FetchConfig;
 
@@ -96,7 +101,7 @@ impl Fetcher {
 
     async fn try_once(&self, source: &Source, transfer: &mut Transfer<'_>) -> Result<(), FetchError> {
         let offset = transfer.resume_offset();
-        let asking = self.http.get(source, offset, transfer.known.as_ref());
+        let asking = self.http.get(source, Span::From(offset), transfer.known.as_ref());
         let response = timeout(self.config.connect_timeout + self.config.stall_timeout, asking)
             .await
             .map_err(|_| FetchError::Interrupted("the server does not answer".into()))??;

@@ -100,25 +100,35 @@ impl Identity {
 
 /// Judges an answer to a request for everything from `offset`, given what the first answer said.
 pub fn place(offset: u64, known: Option<&Identity>, answer: &Answer) -> Result<Place, FetchError> {
-    let code = answer.status.as_u16();
-    if let Some(known) = known
-        && matches!(code, 200 | 206)
-        && let Some(difference) = known.difference(&answer.identity)
-    {
-        return Err(FetchError::Changed(difference));
-    }
-    match code {
+    unless_changed(known, answer)?;
+    match answer.status.as_u16() {
         200 => Ok(Place::Start),
         206 if offset > 0 && answer.range_start == Some(offset) => Ok(Place::Append),
-        206 => Err(FetchError::Interrupted("the server sent another range than was asked for".into())),
         416 if offset > 0 => match known.and_then(|known| known.total).or(answer.identity.total) {
             Some(total) if total == offset => Ok(Place::Complete),
             _ => Err(FetchError::Changed("length")),
         },
-        404 | 410 => Err(FetchError::NotFound(code)),
-        401 | 403 => Err(FetchError::Denied(code)),
-        408 | 425 | 429 | 500.. => Err(FetchError::Interrupted(format!("HTTP {code}"))),
-        _ => Err(FetchError::Rejected(code)),
+        _ => Err(refusal(answer)),
+    }
+}
+
+/// Refuses an answer about another version than the first one was about.
+pub fn unless_changed(known: Option<&Identity>, answer: &Answer) -> Result<(), FetchError> {
+    let brings_bytes = matches!(answer.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    match known.filter(|_| brings_bytes).and_then(|known| known.difference(&answer.identity)) {
+        Some(difference) => Err(FetchError::Changed(difference)),
+        None => Ok(()),
+    }
+}
+
+/// What an answer means that brings no bytes that were asked for.
+pub fn refusal(answer: &Answer) -> FetchError {
+    match answer.status.as_u16() {
+        206 => FetchError::Interrupted("the server sent another range than was asked for".into()),
+        code @ (404 | 410) => FetchError::NotFound(code),
+        code @ (401 | 403) => FetchError::Denied(code),
+        code @ (408 | 425 | 429 | 500..) => FetchError::Interrupted(format!("HTTP {code}")),
+        code => FetchError::Rejected(code),
     }
 }
 
