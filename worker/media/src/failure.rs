@@ -1,5 +1,7 @@
 //! Failures of a pass, as the contract carries them: whose fault, reason, message, hint.
 
+use prost::Message;
+
 use mps_proto::{
     rpc,
     v1::ErrorReason,
@@ -28,6 +30,28 @@ pub fn outside(reason: ErrorReason, message: impl Into<String>, hint: &str) -> F
     build(FailureKind::Outside, UNAVAILABLE, reason, message.into(), hint)
 }
 
+/// The same with more to know about it in the ErrorInfo's metadata.
+pub fn with(mut failure: Failure, metadata: &[(&str, &str)]) -> Failure {
+    let Some(status) = &mut failure.status else { return failure };
+    for detail in &mut status.details {
+        if let Ok(mut info) = rpc::ErrorInfo::decode(detail.value.as_slice()) {
+            info.metadata
+                .extend(metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+            detail.value = info.encode_to_vec();
+        }
+    }
+    failure
+}
+
+/// Its reason, without a prefix; empty when it has none.
+pub fn reason_of(failure: &Failure) -> String {
+    let details = failure.status.iter().flat_map(|status| &status.details);
+    let info = details
+        .filter_map(|detail| rpc::ErrorInfo::decode(detail.value.as_slice()).ok())
+        .next();
+    info.map(|info| info.reason).unwrap_or_default()
+}
+
 /// A warning: what did not stop a node.
 pub fn warning(reason: ErrorReason, message: impl Into<String>, metadata: &[(&str, String)]) -> rpc::Status {
     status(0, reason, message.into(), metadata)
@@ -41,7 +65,6 @@ fn build(kind: FailureKind, code: i32, reason: ErrorReason, message: String, hin
 }
 
 fn status(code: i32, reason: ErrorReason, message: String, metadata: &[(&str, String)]) -> rpc::Status {
-    use prost::Message;
     let info = rpc::ErrorInfo {
         reason: reason.reason().to_owned(),
         domain: mps_proto::ERROR_DOMAIN.to_owned(),

@@ -26,7 +26,8 @@ pub fn run(order: &ChildOrder, progress: &(dyn Fn(ChildProgress) + Send + Sync),
     damage::install();
     let plan = order.plan.clone().unwrap_or_default();
     let limits = plan.limits.unwrap_or_default();
-    match probe::probe(Path::new(&order.input_path), &limits, PROBE_DEADLINE) {
+    let look = if order.is_partial { probe::probe_parts } else { probe::probe };
+    match look(Path::new(&order.input_path), &limits, PROBE_DEADLINE) {
         Err(failure) => whole_failure(failure),
         Ok(facts) if plan.nodes.is_empty() => ChildResult {
             input: Some(facts.media),

@@ -10,6 +10,7 @@ mod hand_in;
 mod kind;
 mod lease_thread;
 mod outputs;
+mod probe_run;
 mod scratch;
 mod sets;
 mod side_inputs;

@@ -83,7 +83,7 @@ pub async fn run(worker: Arc<Worker>, lease: UnitLease, card: Arc<Card>) {
 
 pub struct Unit {
     pub(super) worker: Arc<Worker>,
-    lease: UnitLease,
+    pub(super) lease: UnitLease,
     pub(super) card: Arc<Card>,
 }
 
@@ -122,7 +122,7 @@ impl Unit {
         let ended = tokio::select! {
             biased;
             order = self.card.interrupted() => return self.give_up(order, &child).await,
-            ended = self.work_in_time(&folder, &child, reports).boxed() => ended,
+            ended = self.work_or_probe(&folder, &child, reports).boxed() => ended,
         };
         match ended {
             Ok(finished) => {
@@ -137,20 +137,16 @@ impl Unit {
         }
     }
 
-    /// Somebody waits for a probe's answer: it ends within its deadline.
-    async fn work_in_time(
+    async fn work_or_probe(
         &self,
         folder: &AttemptFolder,
         child: &Arc<ChildProcess>,
         reports: mpsc::Receiver<ChildReport>,
     ) -> Result<Finished, Unfinished> {
-        let working = self.work(folder, child, reports);
-        if !self.is_probe() {
-            return working.await;
+        if self.is_probe() {
+            return self.probe(folder, child, reports).await;
         }
-        let deadline = self.worker.config.probe.deadline;
-        let ended = tokio::time::timeout(deadline, working).await;
-        ended.unwrap_or_else(|_| Err(unanswered(deadline).into()))
+        self.work(folder, child, reports).await
     }
 
     /// Fetch, pass and uploads.
@@ -187,6 +183,7 @@ impl Unit {
             input_name: self.lease.input_name.clone(),
             side_inputs: sides.paths,
             sets: sets::resumes(&self.lease.sets),
+            is_partial: false,
         };
         self.enter(Phase::Processing);
         let (result, failed_sets) = self.pass(folder, child, order, &mut reports).boxed().await;
@@ -237,16 +234,7 @@ impl Unit {
 
     /// Fetches the input, or with an id a side input of at most so many bytes.
     pub(super) async fn fetch(&self, path: &std::path::Path, side_input_id: &str, max_bytes: i64) -> Result<(), Failure> {
-        let (rpc, unit, patience) = (
-            self.worker.rpc.clone(),
-            self.card.token.clone(),
-            self.worker.config.offline_patience,
-        );
-        let request = GetInputUrlRequest {
-            unit: Some(unit),
-            side_input_id: side_input_id.to_owned(),
-        };
-        let urls = move || -> BoxFuture<'static, Result<Source, Failure>> { Box::pin(input_url(rpc.clone(), request.clone(), patience)) };
+        let urls = self.input_urls(side_input_id);
         let room = Room {
             free: self.worker.scratch.free_bytes().unwrap_or(u64::MAX),
             most: u64::try_from(max_bytes).ok().filter(|most| *most > 0).unwrap_or(u64::MAX),
@@ -256,8 +244,18 @@ impl Unit {
         Ok(())
     }
 
+    /// Asks the server for the URL of the input, or of a side input.
+    pub(super) fn input_urls(&self, side_input_id: &str) -> impl Fn() -> BoxFuture<'static, Result<Source, Failure>> + Send + Sync + use<> {
+        let (rpc, patience) = (self.worker.rpc.clone(), self.worker.config.offline_patience);
+        let request = GetInputUrlRequest {
+            unit: Some(self.card.token.clone()),
+            side_input_id: side_input_id.to_owned(),
+        };
+        move || Box::pin(input_url(rpc.clone(), request.clone(), patience))
+    }
+
     /// Hands the order over and listens until the result.
-    async fn supervise(
+    pub(super) async fn supervise(
         &self,
         child: &Arc<ChildProcess>,
         order: ChildOrder,
@@ -328,7 +326,7 @@ impl Unit {
     }
 
     /// The child ended without a result.
-    async fn crashed(&self, child: &ChildProcess) -> Unfinished {
+    pub(super) async fn crashed(&self, child: &ChildProcess) -> Unfinished {
         let status = child.stop(Ladder::CANCELLED).await;
         let how = status.map_or_else(|| "in an unknown way".into(), |status| status.to_string());
         let message = format!("the processing child ended without a result ({how})");
@@ -355,11 +353,6 @@ impl Unit {
         if matches!(order, Order::Cancelled | Order::Released) {
             self.hand_back(order).await;
         }
-    }
-
-    /// A probe belongs to no task.
-    fn is_probe(&self) -> bool {
-        self.lease.task_name.is_empty()
     }
 
     fn nodes(&self) -> impl Iterator<Item = &str> {
@@ -401,7 +394,7 @@ async fn input_url(rpc: Rpc, request: GetInputUrlRequest, patience: Duration) ->
 }
 
 /// Reads reports until there are no more.
-async fn end_of(reports: &mut mpsc::Receiver<ChildReport>) {
+pub(super) async fn end_of(reports: &mut mpsc::Receiver<ChildReport>) {
     while reports.recv().await.is_some() {}
 }
 
@@ -412,12 +405,6 @@ fn stalled(message: String) -> Unfinished {
     }
 }
 
-fn unanswered(deadline: Duration) -> Failure {
-    let message = format!("the input was not fetched and looked at within {} s", deadline.as_secs());
-    let hint = "check that the input's server is fast enough; a task takes the time that it needs";
-    failure::outside(ErrorReason::InputUnavailable, message, hint)
-}
-
 fn disk_reason(error: &std::io::Error) -> ErrorReason {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorReason::DiskFull,
@@ -426,7 +413,7 @@ fn disk_reason(error: &std::io::Error) -> ErrorReason {
 }
 
 /// `input` with the suffix of the input's name, if that is a plain one.
-fn input_file(input_name: &str) -> PathBuf {
+pub(super) fn input_file(input_name: &str) -> PathBuf {
     match input_suffix(input_name) {
         Some(suffix) => format!("input.{suffix}").into(),
         None => "input".into(),
