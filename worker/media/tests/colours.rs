@@ -7,8 +7,8 @@ mod transcode_tools;
 use std::path::{Path, PathBuf};
 
 use colour_tools::{BT601, BT709, BT2020, Hdr, Range, codes, film, patches, rgb, tone_mapped, ways, worst};
-use mps_proto::v1::{self, Container, HdrPolicy, PadFill, VideoCodec};
-use pass_tools::ffprobe;
+use mps_proto::v1::{self, Container, HdrPolicy, ImageFormat, PadFill, VideoCodec};
+use pass_tools::{ffmpeg, ffprobe};
 use transcode_tools::{Film, node, video};
 
 fn stream(file: &Path, entry: &str) -> String {
@@ -124,5 +124,73 @@ fn colours_stay_what_they_are() {
                 assert_eq!(stream(&file, "color_range,pix_fmt"), "yuv420p,tv", "{name}");
             }
         }
+    }
+}
+
+/// Films and pictures of full range in every way of telling it: name, pixel format, matrix, how they are encoded.
+const FULL: [(&str, &str, (f64, f64), &str); 13] = [
+    ("plain.mp4", "yuv420p", BT601, "-c:v libx264 -crf 1 -color_range pc"),
+    ("plain.ts", "yuv420p", BT601, "-c:v libx264 -crf 1 -color_range pc"),
+    ("described.mp4", "yuv420p", BT709, "-c:v libx264 -crf 1 -color_range pc {709}"),
+    ("plain265.mp4", "yuv420p", BT601, "-c:v libx265 -x265-params {265}:range=full"),
+    ("plain265.ts", "yuv420p", BT601, "-c:v libx265 -x265-params {265}:range=full"),
+    (
+        "described265.mp4",
+        "yuv420p10le",
+        BT709,
+        "-c:v libx265 -x265-params {265}:range=full:{265-709} {709} -color_range pc",
+    ),
+    ("vp9.webm", "yuv420p", BT601, "-c:v libvpx-vp9 -lossless 1 -color_range pc"),
+    ("vp9.mp4", "yuv420p", BT601, "-c:v libvpx-vp9 -lossless 1 -color_range pc"),
+    ("av1.mp4", "yuv420p", BT601, "-c:v libaom-av1 -crf 5 -cpu-used 8 -color_range pc"),
+    ("motion.avi", "yuvj420p", BT601, "-c:v mjpeg -q:v 1"),
+    ("motion.mov", "yuvj444p", BT601, "-c:v mjpeg -q:v 1"),
+    ("still.jpg", "yuvj422p", BT601, "-c:v mjpeg -q:v 1 -frames:v 1"),
+    ("container.mp4", "yuv420p", BT709, "-c:v libx264 -crf 1"),
+];
+
+#[test]
+fn full_range_is_seen_wherever_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_words = |options: &str| {
+        options
+            .replace("{709}", "-colorspace bt709 -color_primaries bt709 -color_trc bt709")
+            .replace("{265-709}", "colorprim=bt709:transfer=bt709:colormatrix=bt709")
+            .replace("{265}", "log-level=none:lossless=1")
+    };
+    let limits = mps_proto::worker::v1::InputLimits::default();
+    for (name, format, shares, options) in FULL {
+        let input = folder.path().join(name);
+        let bits = if format.ends_with("10le") { 10 } else { 8 };
+        let samples = PLAIN.map(|colour| codes(colour, shares, Range::Full, bits));
+        film(&samples, format, 80, &in_words(options), &input);
+        if name == "container.mp4" {
+            let told = folder.path().join("told.mp4");
+            let words = in_words("-c copy -color_range pc {709} -movflags +write_colr");
+            ffmpeg(&format!("-i {} {words}", input.display()), &told);
+            std::fs::rename(told, &input).unwrap();
+        }
+        let wanted = samples.map(|samples| rgb(samples, shares, Range::Full, bits).map(|value| value * 255.0));
+        let mut nodes = vec![
+            ("png", ways::snapshot("png", ImageFormat::Png, PadFill::Black)),
+            ("jpeg", ways::snapshot("jpeg", ImageFormat::Jpeg, PadFill::Black)),
+        ];
+        if !name.ends_with("jpg") {
+            nodes.push(("film", ways::film("film", 80, PadFill::Black)));
+        }
+        for (way, file) in ways::made(&input, nodes) {
+            let (difference, found, wanted) = worst(&patches(&file, PLAIN.len()), &wanted);
+            println!("{name} {way}: {difference:.2}");
+            assert!(difference < 3.0, "{name} {way}, {difference:.1}: {found:?} instead of {wanted:?}");
+            if way == "film" {
+                assert_eq!(stream(&file, "color_range"), "tv", "{name}");
+            }
+        }
+        let facts = mps_media::probe::probe(&input, &limits, std::time::Duration::from_secs(20)).unwrap();
+        let colours = &facts.media.streams[0].video.as_ref().unwrap().colorimetry;
+        assert!(
+            colours.starts_with("1:") || name.contains("motion") || name.contains("still"),
+            "{name}: {colours}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! of bytes, and nothing of GStreamer.
 
 pub mod deinterlace;
+pub mod levels;
 
 /// One plane of a picture, to read.
 #[derive(Debug, Clone, Copy)]

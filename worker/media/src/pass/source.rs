@@ -11,13 +11,13 @@ use mps_proto::worker::v1::Failure;
 use super::{
     Order,
     counters::{self, Counters},
-    elements::{broken, caps_filter, demux_queue, link, make, pad, raw_queue},
+    elements::{broken, demux_queue, link, make, pad, raw_queue},
     picture, stamps,
     streams::{self, Role},
 };
 use crate::{
     job::Needs,
-    probe::{InputFacts, Place},
+    probe::{self, InputFacts, Place},
     reading, rules,
     timeline::Epochs,
 };
@@ -233,18 +233,10 @@ fn count_decoders(decoder: &gst::Element, counters: &Arc<Counters>) {
     });
 }
 
-/// Whether the film's colours use the full range, as those of JPEG do.
-fn is_full_range(facts: &InputFacts) -> bool {
-    rules::film(facts).is_some_and(|stream| {
-        let colorimetry = stream.video.as_ref().map_or("", |video| video.colorimetry.as_str());
-        colorimetry.starts_with("1:") || ["jpeg", "mjpeg"].contains(&stream.codec.as_str())
-    })
-}
-
-/// Tells the decoder the range that MP4's demuxer does not.
+/// Tells the decoder the range that the film's headers tell, where the demuxer says nothing or something else.
 fn correct_range(entry: &gst::Pad, facts: &InputFacts) {
     let video = rules::film(facts).and_then(|stream| stream.video.as_ref());
-    let Some(colorimetry) = video.map(|video| video.colorimetry.clone()).filter(|told| told.starts_with("1:")) else {
+    let Some(full) = video.and_then(|video| probe::is_full_range(&video.colorimetry)) else {
         return;
     };
     entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -252,8 +244,12 @@ fn correct_range(entry: &gst::Pad, facts: &InputFacts) {
             && let gst::EventView::Caps(told) = event.view()
         {
             let mut caps = told.caps_owned();
-            caps.make_mut().set("colorimetry", colorimetry.as_str());
-            *event = gst::event::Caps::new(&caps);
+            let colours = caps.structure(0).and_then(|caps| caps.get::<&str>("colorimetry").ok());
+            let colours = probe::with_range(colours.unwrap_or_default(), full);
+            if !colours.is_empty() {
+                caps.make_mut().set("colorimetry", colours);
+                *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
+            }
         }
         gst::PadProbeReturn::Ok
     });
@@ -271,14 +267,10 @@ impl Source {
         let facts = order.facts;
         let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
         let timeline = order.timelines.video.clone();
-        let mut chain = vec![stamps::element(pipeline, "video-raw", timeline, counters)?];
-        if is_full_range(facts) {
-            // By way of RGB: between two YUV formats of one matrix the scaler leaves the range as it is.
-            chain.push(make(pipeline, "videoconvert", "video-range-convert")?);
-            let format = if video.bit_depth > 8 { "ARGB64_LE" } else { "BGRx" };
-            let caps = gst::Caps::builder("video/x-raw").field("format", format).build();
-            chain.push(caps_filter(pipeline, "video-range", &caps)?);
-        }
+        let mut chain = vec![
+            stamps::element(pipeline, "video-raw", timeline, counters)?,
+            picture::levels::element(pipeline, "video-levels")?,
+        ];
         if video.interlaced && needs.decoded_fields {
             let tee = make(pipeline, "tee", "video-fields-tee")?;
             chain.extend([tee.clone(), raw_queue(pipeline, "video-fields-queue")?]);

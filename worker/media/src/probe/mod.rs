@@ -38,6 +38,7 @@ pub use facts::{Place, StreamFacts};
 pub use picture::size as picture_size;
 pub(crate) use pictures::CONTAINERS as PICTURES;
 pub(crate) use sniff::{Look, recognize};
+pub(crate) use streams::{is_full_range, with_range};
 
 /// What the pass must know of its input beyond `MediaInfo`.
 #[derive(Debug, Clone, Default)]

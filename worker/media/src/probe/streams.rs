@@ -129,6 +129,15 @@ fn colorimetry(headers: &Headers) -> String {
     }
 }
 
+/// Whether a colorimetry in GStreamer's words has the full range; `None`: it does not tell a range.
+pub fn is_full_range(told: &str) -> Option<bool> {
+    match told.parse::<gst_video::VideoColorimetry>().ok()?.range() {
+        gst_video::VideoColorRange::Range0_255 => Some(true),
+        gst_video::VideoColorRange::Range16_235 => Some(false),
+        _ => None,
+    }
+}
+
 /// A colorimetry in GStreamer's words with that range.
 pub fn with_range(told: &str, full: bool) -> String {
     use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoTransferFunction};

@@ -68,7 +68,11 @@ pub fn patches(file: &Path, count: usize) -> Vec<[f64; 3]> {
     if let Some(found) = animated_webp(file, count) {
         return found;
     }
-    let told = |entry: &str| ffprobe(file, &format!("-select_streams v:0 -show_entries stream={entry}"));
+    let labels = ffprobe(file, "-select_streams v:0 -show_streams -of default=noprint_wrappers=1");
+    let told = |entry: &str| {
+        let values = labels.lines().find_map(|line| line.strip_prefix(entry)?.strip_prefix('='));
+        values.unwrap_or_default().to_owned()
+    };
     let format = told("pix_fmt");
     let (width, height) = (told("width").parse::<usize>().unwrap(), told("height").parse::<usize>().unwrap());
     let places = (0..count).map(|patch| ((2 * patch + 1) * width / (2 * count), height / 2));

@@ -6,6 +6,7 @@ mod canvas;
 mod colour;
 mod deinterlace;
 pub mod jpeg;
+pub mod levels;
 mod tone_curve;
 mod tone_map;
 mod tone_table;
