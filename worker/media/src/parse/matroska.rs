@@ -1,6 +1,11 @@
 //! Tracks of a Matroska or WebM file, from its head: what no caps tell.
 
-use super::dolby_vision::DolbyVision;
+use std::time::Duration;
+
+use super::{
+    dolby_vision::DolbyVision,
+    numbers::{be32, be64},
+};
 
 const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
@@ -12,6 +17,10 @@ const MAPPING: u32 = 0x41e4;
 const MAPPING_TYPE: u32 = 0x41e7;
 const MAPPING_DATA: u32 = 0x41ed;
 const VIDEO: u8 = 1;
+const INFORMATION: u32 = 0x1549_a966;
+const DURATION: u32 = 0x4489;
+const SCALE: u32 = 0x002a_d7b1;
+const USUAL_SCALE_NS: u64 = 1_000_000;
 
 /// What is read of a track of pictures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,17 +45,33 @@ pub fn video_tracks(head: &[u8]) -> Vec<VideoTrack> {
         .collect()
 }
 
+/// How long the file lasts, as its head says; recordings that were never finished say nothing.
+pub fn duration(head: &[u8]) -> Option<Duration> {
+    let segment = elements(head).find(|found| found.id == SEGMENT)?;
+    let information = elements(segment.body).find(|found| found.id == INFORMATION)?;
+    let part = |id: u32| elements(information.body).find(|found| found.id == id).map(|found| found.body);
+    let ticks = match part(DURATION)? {
+        body if body.len() == 4 => f32::from_bits(be32(body, 0)?).into(),
+        body => f64::from_bits(be64(body, 0)?),
+    };
+    let scale_ns = part(SCALE).map_or(USUAL_SCALE_NS, number);
+    let length = Duration::try_from_secs_f64(ticks * scale_ns as f64 / 1e9).ok()?;
+    (!length.is_zero()).then_some(length)
+}
+
+fn number(body: &[u8]) -> u64 {
+    body.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 fn is_video(entry: &[u8]) -> bool {
     elements(entry).any(|found| found.id == TRACK_TYPE && found.body == [VIDEO])
 }
 
 fn video_track(entry: &[u8]) -> VideoTrack {
     let mappings = elements(entry).filter(|found| found.id == MAPPING);
-    let number = elements(entry).find(|found| found.id == TRACK_NUMBER);
+    let track = elements(entry).find(|found| found.id == TRACK_NUMBER);
     VideoTrack {
-        number: number.map_or(0, |number| {
-            number.body.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-        }),
+        number: track.map_or(0, |track| number(track.body)),
         dolby_vision: mappings.filter_map(|mapping| dolby_vision(mapping.body)).next(),
     }
 }
@@ -98,6 +123,16 @@ mod tests {
 
     fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
         [id, &[0x80 | body.len() as u8], body].concat()
+    }
+
+    #[test]
+    fn a_length_is_told_in_ticks_of_a_scale() {
+        let ticks = element(&[0x44, 0x89], &2000f64.to_be_bytes());
+        let scale = element(&[0x2a, 0xd7, 0xb1], &500_000u32.to_be_bytes());
+        let head = |parts: &[Vec<u8>]| element(&[0x18, 0x53, 0x80, 0x67], &element(&[0x15, 0x49, 0xa9, 0x66], &parts.concat()));
+        assert_eq!(duration(&head(&[scale, ticks.clone()])), Some(Duration::from_secs(1)));
+        assert_eq!(duration(&head(&[ticks])), Some(Duration::from_secs(2)));
+        assert_eq!(duration(&head(&[])), None);
     }
 
     #[test]

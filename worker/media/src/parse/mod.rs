@@ -7,6 +7,7 @@ pub mod crc;
 pub mod dolby_vision;
 pub mod h264;
 pub mod h265;
+pub mod lengths;
 pub mod matroska;
 pub mod numbers;
 pub mod pictures;

@@ -28,3 +28,10 @@ pub fn le24(bytes: &[u8], at: usize) -> Option<u32> {
 pub fn le32(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
+
+/// Little-endian 64 bits.
+pub fn le64(bytes: &[u8], at: usize) -> Option<u64> {
+    array(bytes, at).map(u64::from_le_bytes)
+}
+
+pub use crate::isobmff::{be32, be64};
