@@ -35,6 +35,20 @@ impl Inputs {
         path
     }
 
+    /// Written to a pipe, so that nothing can be put right at its beginning.
+    fn piped(&self, name: &str, arguments: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        let mut command = std::process::Command::new("ffmpeg");
+        command
+            .args(["-v", "error", "-nostdin"])
+            .args(arguments.split_whitespace())
+            .arg("pipe:1");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::write(&path, output.stdout).unwrap();
+        path
+    }
+
     fn transcoded(&self, input: &Path) -> Result<PathBuf, String> {
         self.run(input, film())
     }
@@ -58,6 +72,15 @@ fn film() -> PlanNode {
         ..TranscodeSettings::default()
     };
     node("film", settings)
+}
+
+fn sound() -> PlanNode {
+    let settings = TranscodeSettings {
+        container: Some(Container::M4a.into()),
+        audio: Some(audio(AudioCodec::Aac)),
+        ..TranscodeSettings::default()
+    };
+    node("sound", settings)
 }
 
 fn snapshot(offset: &str) -> PlanNode {
@@ -211,4 +234,37 @@ fn a_picture_with_a_film_behind_it_is_a_picture() {
     assert!(facts(&motion).still_picture);
     let snapshot = inputs.run(&motion, snapshot("0s")).unwrap();
     assert!(likeness(&picture, &snapshot) > 40.0);
+}
+
+/// Files that nobody went back to finish: how long they last is known, and promised by nothing.
+#[test]
+fn lengths_that_headers_leave_open_are_no_promises() {
+    let inputs = Inputs::new();
+    let film = inputs.make("whole.mkv", &format!("{PICTURE} {SOUND} {H264} -c:a aac"));
+    for (name, options) in [
+        ("open.flac", "-vn -c:a flac -f flac"),
+        ("open.wav", "-vn -c:a pcm_s16le -f wav"),
+        ("open.flv", "-c copy -f flv"),
+        ("open.mkv", "-c copy -f matroska -live 1"),
+        ("open.mp3", "-vn -c:a libmp3lame -write_xing 0 -f mp3"),
+    ] {
+        let path = inputs.piped(name, &format!("-i {} {options}", film.display()));
+        let facts = facts(&path);
+        assert_eq!(facts.promised_duration, None, "{name}");
+        let told = facts
+            .media
+            .duration
+            .map(|span| Duration::try_from(span).unwrap())
+            .unwrap_or_default();
+        assert!(
+            told.abs_diff(Duration::from_secs(1)) < Duration::from_millis(120),
+            "{name}: {told:?}"
+        );
+        let output = inputs.run(&path, sound()).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        assert!((seconds(&output) - 1.0).abs() < 0.1, "{name}: {}", seconds(&output));
+    }
+    // What GStreamer stamps wrongly is refused by name.
+    let path = inputs.make("adpcm.wav", &format!("{SOUND} -c:a adpcm_ima_wav"));
+    let refused = inputs.run(&path, sound()).unwrap_err();
+    assert!(refused.contains("no decoder for adpcm"), "{refused}");
 }

@@ -42,7 +42,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &SnapshotSettings, context: &Co
     for (text, output) in node.offsets.iter().zip(&node.outputs) {
         pictures.push(Picture {
             output: output.clone(),
-            offset: offsets::picture(text, rules::duration(facts))?,
+            offset: offsets::picture(text, rules::duration(facts), facts.still_picture)?,
         });
     }
     pictures.sort_by_key(|picture| picture.offset);

@@ -4,6 +4,7 @@ mod descriptions;
 mod elementary;
 mod facts;
 mod headers;
+mod length;
 mod mp4;
 mod mpegts;
 mod names;
@@ -83,15 +84,6 @@ pub struct InputFacts {
     /// What each node is told of the input.
     pub warnings: Vec<rpc::Status>,
 }
-
-/// Containers whose header promises a duration.
-const PROMISING: &[&str] = &["mp4", "matroska", "webm", "avi", "wav", "flv", "asf", "flac", "aiff"];
-/// Containers that nowhere tell how long they last: small ones are read through.
-const WITHOUT_INDEX: &[&str] = &["mpegts", "mpeg"];
-const SMALL_BYTES: u64 = 64 << 20;
-/// Two ways to a duration agree within this share, or this time.
-const AGREEMENT: f64 = 0.03;
-const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
 
 /// How much of a file is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,10 +220,10 @@ fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
 }
 
 fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
-    let until = if WITHOUT_INDEX.contains(&container) && is_small(path) && extent == Extent::Whole {
-        Until::End
-    } else {
-        Until::FirstPackets
+    let told = length::read(path, container).unwrap_or_default();
+    let until = match extent {
+        Extent::Whole => length::until(path, container, &told),
+        Extent::Parts => Until::FirstPackets,
     };
     let transport = match container {
         "mpegts" if extent == Extent::Parts => mpegts::read_ends(path, ends).unwrap_or_default(),
@@ -247,31 +239,12 @@ fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Inst
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
     }
     let still = pictures::STILLS.contains(&container);
-    let mut promised = None;
-    let mut counted = None;
-    let mut mp3_delay_samples = 0;
-    let mut measured = walk.duration.filter(|_| !still);
-    match container {
-        "mpegts" => {
-            counted = transport.duration;
-            measured = transport_duration(walk.length().or(measured), counted);
-        }
-        "mpeg" => measured = walk.length().or(measured),
-        "mp3" => {
-            let header = mp3::read(path).ok().flatten();
-            promised = header.and_then(|header| header.duration());
-            mp3_delay_samples = header.map_or(0, |header| header.samples_to_drop());
-            measured = promised.or(measured);
-        }
-        _ if PROMISING.contains(&container) => promised = measured,
-        _ => {}
-    }
+    let length = length::Length::of(container, &told, &walk, transport.duration);
     let zero = if still { Duration::ZERO } else { zero(&walk) };
-    // Headers and guesses count from the clock's zero; what was walked counts from the first picture.
-    let is_absolute = !WITHOUT_INDEX.contains(&container) && container != "mp3";
-    let from_zero = |duration: Duration| if is_absolute { duration.saturating_sub(zero) } else { duration };
-    let (measured, promised) = (measured.map(from_zero), promised.map(from_zero));
-    media.duration = measured.and_then(to_proto);
+    let promised = length.promised.map(|promised| length.behind(promised, zero));
+    let measured = length.measured.map(|measured| length.behind(measured, zero));
+    media.duration = measured.filter(|_| !still).and_then(to_proto);
+    fill_lengths(&mut media, &told);
     if still {
         fill_picture_size(path, &mut media);
     }
@@ -282,9 +255,9 @@ fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Inst
         reading,
         media,
         promised_duration: promised,
-        counted_duration: counted,
+        counted_duration: transport.duration,
         still_picture: still,
-        mp3_delay_samples,
+        mp3_delay_samples: mp3_delay(path, container),
         warnings: programs::warning(programs).into_iter().collect(),
         zero,
         ..InputFacts::default()
@@ -293,6 +266,24 @@ fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Inst
         descriptions::fill(&mut facts, &Description::of_matroska(path));
     }
     Ok(facts)
+}
+
+fn mp3_delay(path: &Path, container: &str) -> u32 {
+    let header = Some(path)
+        .filter(|_| container == "mp3")
+        .and_then(|path| mp3::read(path).ok().flatten());
+    header.map_or(0, |header| header.samples_to_drop())
+}
+
+/// Lengths of streams, where the header tells each and shows the same streams as the demuxer.
+fn fill_lengths(media: &mut MediaInfo, told: &length::Told) {
+    let length::Told::Length(_, lengths) = told else { return };
+    let streams: Vec<_> = media.streams.iter_mut().filter(|stream| stream.kind != "image").collect();
+    if streams.len() == lengths.len() {
+        for (stream, length) in streams.into_iter().zip(lengths) {
+            stream.duration = length.and_then(to_proto);
+        }
+    }
 }
 
 fn stream_facts(media: &MediaInfo, walk: &Walk) -> Vec<StreamFacts> {
@@ -346,20 +337,6 @@ pub(crate) fn container_of(path: &Path) -> Option<&'static str> {
         Ok(Look::Media(name)) => Some(name),
         _ => None,
     }
-}
-
-/// The clock counts where GStreamer's guess from the first and last time stamps does not agree with it: in joined recordings.
-fn transport_duration(guessed: Option<Duration>, counted: Option<Duration>) -> Option<Duration> {
-    let (Some(guessed), Some(counted)) = (guessed, counted) else {
-        return counted.or(guessed);
-    };
-    let apart = guessed.abs_diff(counted);
-    let agree = apart < AGREEMENT_FLOOR || apart.as_secs_f64() < counted.as_secs_f64() * AGREEMENT;
-    Some(if agree { guessed } else { counted })
-}
-
-fn is_small(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= SMALL_BYTES)
 }
 
 fn undecodable(walk: &Walk) -> Vec<i32> {

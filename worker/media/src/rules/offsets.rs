@@ -52,27 +52,31 @@ impl Clip {
     }
 }
 
-/// The offset of a picture: `"3.5s"`, `"-1s"` or `"10%"`.
-pub fn picture(text: &str, duration: Option<Duration>) -> Result<Duration, Failure> {
+/// The offset of a picture: `"3.5s"`, `"-1s"` or `"10%"`. A still picture has no duration; every offset shows it.
+pub fn picture(text: &str, duration: Option<Duration>, is_still: bool) -> Result<Duration, Failure> {
     let malformed = || out_of_range(format!("{text} is no offset: write seconds (\"3.5s\") or percent (\"10%\")"));
     if let Some(percent) = text.strip_suffix('%') {
         let percent: f64 = percent.trim().parse().map_err(|_| malformed())?;
-        let whole = duration.unwrap_or_default().as_secs_f64();
-        return Duration::try_from_secs_f64(whole * percent / 100.0).map_err(|_| malformed());
+        let unknown = || {
+            out_of_range(format!(
+                "{text} is a share of the input's duration, and nobody knows how long it is"
+            ))
+        };
+        let whole = if is_still { Duration::ZERO } else { duration.ok_or_else(unknown)? };
+        return Duration::try_from_secs_f64(whole.as_secs_f64() * percent / 100.0).map_err(|_| malformed());
     }
     let number: f64 = text.strip_suffix('s').unwrap_or(text).trim().parse().map_err(|_| malformed())?;
-    // A still picture has no duration; every offset shows it.
-    let Some(whole) = duration else {
+    if is_still {
         return Ok(Duration::try_from_secs_f64(number).unwrap_or_default());
-    };
-    let offset = absolute(number, Some(whole), "offsets")?;
-    if offset > whole {
-        return Err(out_of_range(format!(
+    }
+    let offset = absolute(number, duration, "offsets")?;
+    match duration {
+        Some(whole) if offset > whole => Err(out_of_range(format!(
             "{text} lies behind the end of the input, at {:.3} s",
             whole.as_secs_f64()
-        )));
+        ))),
+        _ => Ok(offset),
     }
-    Ok(offset)
 }
 
 fn seconds(offset: &prost_types::Duration) -> f64 {
@@ -117,12 +121,19 @@ mod tests {
     #[test]
     fn pictures_are_found_by_seconds_percent_and_from_the_end() {
         for (text, milliseconds) in [("3.5s", 3500), ("10%", 1000), ("-1s", 9000), ("100%", 10_000), ("0s", 0)] {
-            assert_eq!(picture(text, TEN), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(picture(text, TEN, false), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for bad in ["11s", "-11s", "x%", "s"] {
-            assert!(picture(bad, TEN).is_err(), "{bad}");
+            assert!(picture(bad, TEN, false).is_err(), "{bad}");
         }
-        assert_eq!(picture("50%", None), Ok(Duration::ZERO));
+        assert_eq!(picture("50%", None, true), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_counts_from_an_unknown_end_is_refused() {
+        assert!(picture("50%", None, false).is_err());
+        assert!(picture("-1s", None, false).is_err());
+        assert_eq!(picture("1s", None, false), Ok(Duration::from_secs(1)));
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! How long an input lasts by its own word.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    time::Duration,
+};
+
+use crate::{
+    mp3,
+    parse::{lengths, matroska},
+    walk::{Until, Walk},
+};
+
+/// Bytes of a file's beginning that are looked at; tags stand in front of what tells the length.
+const HEAD_BYTES: u64 = 1 << 20;
+/// Containers that nowhere tell how long they last, of which GStreamer guesses it from the first packets.
+const GUESSED: &[&str] = &["aac", "ac3", "amr", "h264", "hevc", "mpegvideo", "ape", ""];
+
+/// What a file says of its length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Told {
+    /// Of the whole, and of its streams where each has its own.
+    Length(Duration, Vec<Option<Duration>>),
+    /// It could, and does not: what is known before its end is a guess.
+    Open,
+    /// Its demuxer knows.
+    #[default]
+    ByDemuxer,
+}
+
+impl Told {
+    pub fn length(&self) -> Option<Duration> {
+        match self {
+            Self::Length(length, _) => Some(*length),
+            _ => None,
+        }
+    }
+
+    fn from(length: Option<Duration>) -> Self {
+        length.map_or(Self::Open, |length| Self::Length(length, Vec::new()))
+    }
+}
+
+/// Reads what a file of a container's name says.
+pub fn read(path: &Path, container: &str) -> io::Result<Told> {
+    if GUESSED.contains(&container) {
+        return Ok(Told::Open);
+    }
+    let parse: fn(&[u8]) -> Told = match container {
+        "wav" => |head| Told::from(lengths::wav(head)),
+        "aiff" => |head| Told::from(lengths::aiff(head)),
+        "flv" => |head| Told::from(lengths::flv(head)),
+        "asf" => |head| Told::from(lengths::asf(head)),
+        "flac" => |head| Told::from(lengths::flac(head)),
+        "matroska" | "webm" => |head| Told::from(matroska::duration(head)),
+        "avi" => avi,
+        "mp3" => return Ok(Told::from(mp3::read(path)?.and_then(|header| header.duration()))),
+        _ => return Ok(Told::ByDemuxer),
+    };
+    Ok(parse(&head(path)?))
+}
+
+fn avi(head: &[u8]) -> Told {
+    let streams = lengths::avi(head);
+    match streams.iter().flatten().max() {
+        Some(longest) => Told::Length(*longest, streams),
+        None => Told::Open,
+    }
+}
+
+/// What is known of an input's length.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    pub measured: Option<Duration>,
+    /// What the header promises; guesses are no promises.
+    pub promised: Option<Duration>,
+    /// Whether they count from the first packet, and not from the zero of the file's clock.
+    pub from_first: bool,
+}
+
+impl Length {
+    /// `counted`: by a transport stream's clock.
+    pub fn of(container: &str, told: &Told, walk: &Walk, counted: Option<Duration>) -> Self {
+        let promised = told.length();
+        let (measured, from_first) = match (container, told) {
+            ("mpegts", _) => (of_transport(walk.length().or(walk.duration), counted), true),
+            ("mp3", Told::Length(..)) => (promised, true),
+            (_, Told::Length(..)) => (walk.duration.filter(|_| container != "wav").or(promised), false),
+            _ => match walk.length() {
+                Some(walked) => (Some(walked), true),
+                None => (walk.duration, BY_CLOCK.contains(&container)),
+            },
+        };
+        Self {
+            measured,
+            promised,
+            from_first,
+        }
+    }
+
+    /// One of the lengths, counted from the first presentation, at `zero` of the file's clock.
+    pub fn behind(&self, length: Duration, zero: Duration) -> Duration {
+        length.saturating_sub(if self.from_first { Duration::ZERO } else { zero })
+    }
+}
+
+/// Two ways to a duration agree within this share, or this time.
+const AGREEMENT: f64 = 0.03;
+const AGREEMENT_FLOOR: Duration = Duration::from_millis(250);
+
+/// The clock counts where GStreamer's guess from the first and last time stamps does not agree with it: in joined recordings.
+fn of_transport(guessed: Option<Duration>, counted: Option<Duration>) -> Option<Duration> {
+    let (Some(guessed), Some(counted)) = (guessed, counted) else {
+        return counted.or(guessed);
+    };
+    let apart = guessed.abs_diff(counted);
+    let agree = apart < AGREEMENT_FLOOR || apart.as_secs_f64() < counted.as_secs_f64() * AGREEMENT;
+    Some(if agree { guessed } else { counted })
+}
+
+/// Containers that nowhere tell how long they last, and whose demuxers ask for the last time stamp: small files are read through.
+const BY_CLOCK: &[&str] = &["mpegts", "mpeg"];
+const SMALL_BYTES: u64 = 64 << 20;
+
+/// How far a file is walked.
+pub fn until(path: &Path, container: &str, told: &Told) -> Until {
+    let is_small = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= SMALL_BYTES);
+    match told {
+        Told::Open => Until::End,
+        _ if BY_CLOCK.contains(&container) && is_small => Until::End,
+        _ => Until::FirstPackets,
+    }
+}
+
+/// The beginning of a file, without a tag in front.
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut tag = [0; 10];
+    let start = if file.read_exact(&mut tag).is_ok() {
+        mp3::id3_length(&tag)
+    } else {
+        0
+    };
+    file.seek(SeekFrom::Start(start))?;
+    let mut head = Vec::new();
+    file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(head)
+}
