@@ -6,6 +6,7 @@ pub mod check;
 pub mod damage;
 mod edits;
 mod enhance;
+mod entry;
 pub mod failure;
 pub mod faststart;
 pub mod gif;

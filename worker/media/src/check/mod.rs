@@ -215,6 +215,10 @@ impl Film<'_> {
         let begin_found = all.iter().filter_map(|(track, _)| track.first).min().unwrap_or_default();
         let begin_wanted = all.iter().map(|(_, span)| span.first).min().unwrap_or_default();
         for (number, (track, span)) in all.into_iter().enumerate() {
+            // The demuxer of Matroska gives no times of ProRes.
+            if track.first.is_none() {
+                continue;
+            }
             let what = if film.is_some() && number == 0 {
                 "its picture"
             } else {

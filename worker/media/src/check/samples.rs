@@ -9,7 +9,7 @@ use std::{
 use gst::prelude::*;
 
 use super::decode::Decoder;
-use crate::walk::Watch;
+use crate::{entry, walk::Watch};
 
 /// Pictures that are enough of a part with an end; groups of pictures may be ten times as long.
 const ENOUGH_PICTURES: u64 = 24;
@@ -144,10 +144,10 @@ impl Found {
 impl Part {
     /// `time`: when the packet is shown, from the first packet of all; `None`: it is hidden, or nobody knows.
     fn take(&mut self, packet: &gst::Buffer, time: Option<Duration>) -> Result<(), String> {
-        let is_key = !packet.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let is_key = entry::is_entry(self.caps.as_deref(), packet);
         if self.decoder.is_none() {
             self.hold(packet, is_key);
-            let reached = time.is_some_and(|time| time >= self.span.start);
+            let reached = self.span.start.is_zero() || time.is_some_and(|time| time >= self.span.start);
             return if reached && !self.held.is_empty() { self.begin() } else { Ok(()) };
         }
         let is_enough = match self.span.end {
@@ -183,8 +183,8 @@ impl Part {
     }
 
     fn begin(&mut self) -> Result<(), String> {
-        let caps = self.caps.take().ok_or("a stream without caps")?;
-        self.decoder = Some(Decoder::of_packets(&caps)?);
+        let caps = self.caps.as_ref().ok_or("a stream without caps")?;
+        self.decoder = Some(Decoder::of_packets(caps)?);
         std::mem::take(&mut self.held).iter().try_for_each(|packet| self.push(packet))
     }
 

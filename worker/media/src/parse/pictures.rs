@@ -1,4 +1,5 @@
-//! What kind of picture a packet holds, as far as the order of showing needs it: MPEG-1, MPEG-2, MPEG-4 part 2 and H.264.
+//! What kind of picture a packet holds: as far as the order of showing needs it of MPEG-1, MPEG-2, MPEG-4 part 2 and H.264, and whether a
+//! decoder can begin with it.
 
 /// How a picture stands among its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,15 +57,58 @@ fn mpeg(packet: &[u8]) -> Kind {
     }
 }
 
+/// Whether a decoder of H.264 can begin with a packet: an IDR picture, or one with a recovery point (ITU-T H.264, D.2.8). Other pictures
+/// of slices that refer to nothing are followed by some that refer to what was before them.
+pub fn is_entry_of_h264(packet: &[u8], length_bytes: Option<usize>) -> bool {
+    let mut units = units_of(packet, length_bytes);
+    units.any(|unit| match unit.first().map(|header| header & 31) {
+        Some(IDR) => true,
+        Some(MESSAGES) => has_recovery_point(unit.get(1..).unwrap_or_default()),
+        _ => false,
+    })
+}
+
+/// Types of units: a slice of an IDR picture, and supplemental messages; type of the message of a recovery point.
+const IDR: u8 = 5;
+const MESSAGES: u8 = 6;
+const RECOVERY_POINT: usize = 6;
+/// Bytes of messages that are looked at: a recovery point comes before what is long.
+const MOST_OF_MESSAGES: usize = 512;
+
+fn has_recovery_point(messages: &[u8]) -> bool {
+    let mut bytes = Vec::new();
+    for byte in messages.iter().take(MOST_OF_MESSAGES) {
+        // Behind two zeros a three only keeps start codes away.
+        if !(*byte == 3 && bytes.ends_with(&[0, 0])) {
+            bytes.push(*byte);
+        }
+    }
+    let mut rest = bytes.as_slice();
+    while let (Some(kind), Some(size)) = (message_number(&mut rest), message_number(&mut rest)) {
+        if kind == RECOVERY_POINT {
+            return true;
+        }
+        rest = rest.get(size..).unwrap_or_default();
+    }
+    false
+}
+
+/// A number of as many bytes of 255 as it needs, and a rest.
+fn message_number(rest: &mut &[u8]) -> Option<usize> {
+    let mut value = 0;
+    loop {
+        let (byte, tail) = rest.split_first()?;
+        *rest = tail;
+        value += usize::from(*byte);
+        if *byte != 255 {
+            return Some(value);
+        }
+    }
+}
+
 /// slice_type: the second number of a slice.
 fn h264(packet: &[u8], length_bytes: Option<usize>) -> Kind {
-    let slice = match length_bytes {
-        Some(length_bytes) => units(packet, length_bytes).find(|unit| is_slice(unit)),
-        None => (0..packet.len())
-            .filter(|at| packet.get(*at..at + 3) == Some(&[0, 0, 1]))
-            .filter_map(|at| packet.get(at + 3..))
-            .find(|unit| is_slice(unit)),
-    };
+    let slice = units_of(packet, length_bytes).find(|unit| is_slice(unit));
     let kind = slice.and_then(|unit| {
         let mut bits = Bits::new(unit.get(1..)?);
         bits.number()?;
@@ -78,6 +122,18 @@ fn h264(packet: &[u8], length_bytes: Option<usize>) -> Kind {
 
 fn is_slice(unit: &[u8]) -> bool {
     unit.first().is_some_and(|header| SLICES.contains(&(header & 31)))
+}
+
+/// Units of a packet; behind start codes each reaches to the packet's end.
+fn units_of(packet: &[u8], length_bytes: Option<usize>) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    match length_bytes {
+        Some(length_bytes) => Box::new(units(packet, length_bytes)),
+        None => Box::new(
+            (0..packet.len())
+                .filter(|at| packet.get(*at..at + 3) == Some(&[0, 0, 1]))
+                .filter_map(|at| packet.get(at + 3..)),
+        ),
+    }
 }
 
 /// Units that stand behind their lengths.
@@ -133,6 +189,19 @@ mod tests {
         assert_eq!(kind("mpeg2video", &[0, 0, 1, 0, 0, 3 << 3], None), Kind::Bidirectional);
         assert_eq!(kind("mpeg2video", &[0, 0, 1, 0xb3, 0, 0, 1, 0, 0, 1 << 3], None), Kind::Reference);
         assert_eq!(kind("mjpeg", &[0xff, 0xd8], None), Kind::Reference);
+    }
+
+    #[test]
+    fn decoders_begin_with_idr_pictures_and_recovery_points() {
+        let by_length = |units: &[&[u8]]| {
+            let with_length = |unit: &&[u8]| [&[0, 0, 0, unit.len() as u8], *unit].concat();
+            is_entry_of_h264(&units.iter().flat_map(with_length).collect::<Vec<u8>>(), Some(4))
+        };
+        assert!(by_length(&[&[0x65, 0x88]]));
+        assert!(!by_length(&[&[0x41, 0x88]]), "slices that refer to nothing are not enough");
+        assert!(by_length(&[&[6, 5, 2, 0xaa, 0xbb, 6, 1, 0xc4, 0x80], &[0x41, 0x88]]));
+        assert!(!by_length(&[&[6, 5, 1, 6, 0x80], &[0x41, 0x88]]));
+        assert!(is_entry_of_h264(&[0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x65, 0x88], None));
     }
 
     #[test]
