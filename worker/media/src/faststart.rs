@@ -6,10 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::isobmff::{self, Child, FileBox, be32, be64, children};
+use crate::isobmff::{self, FileBox, be32, be64, boxed, rebuilt};
 
 /// Rewrites the file by a temporary one beside it; does nothing when moov already stands in front. Adjusts stco and co64.
 pub fn move_index_first(path: &Path) -> io::Result<()> {
+    move_changed_index_first(path, Ok)
+}
+
+/// The same with another index, which `change` makes of the one that stands behind the media.
+pub fn move_changed_index_first(path: &Path, change: impl FnOnce(Vec<u8>) -> io::Result<Vec<u8>>) -> io::Result<()> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let boxes = isobmff::top_level(&mut file, size)?;
@@ -23,7 +28,7 @@ pub fn move_index_first(path: &Path) -> io::Result<()> {
     if boxes.iter().any(|found| found.missing(size) > 0) {
         return Err(invalid("the file ends inside a box"));
     }
-    let body = isobmff::read_body(&mut file, &moov)?;
+    let body = change(isobmff::read_body(&mut file, &moov)?)?;
     let index = shifted_index(&body, mdat.start, moov.start)?;
     let target = Replacement::beside(path)?;
     write_reordered(&mut file, &boxes, &mdat, &index, &target)?;
@@ -52,7 +57,7 @@ fn shifted_index(body: &[u8], moved_from: u64, moved_to: u64) -> io::Result<Vec<
             wide,
         };
         match rebuild(body, &shift, 0) {
-            Ok(new_body) => return with_header(b"moov", &new_body),
+            Ok(new_body) => return boxed(b"moov", &new_body),
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory || wide => return Err(error),
             Err(_) => wide = true,
         }
@@ -82,25 +87,13 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"trak", b"mdia", b"minf", b"stbl", b"moov"];
 const MAX_DEPTH: usize = 6;
 
 fn rebuild(body: &[u8], shift: &Shift, depth: usize) -> io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut consumed = 0;
-    for found in children(body) {
-        consumed = found.offset + found.body.len();
-        out.extend_from_slice(&rebuilt_box(&found, shift, depth)?);
-    }
-    // QuickTime ends a list with four zero bytes now and then.
-    out.extend_from_slice(body.get(consumed..).unwrap_or_default());
-    Ok(out)
-}
-
-fn rebuilt_box(found: &Child<'_>, shift: &Shift, depth: usize) -> io::Result<Vec<u8>> {
-    match &found.kind {
-        b"stco" if shift.wide => with_header(b"co64", &wide_offsets(found.body, shift)?),
-        b"stco" => with_header(b"stco", &narrow_offsets(found.body, shift)?),
-        b"co64" => with_header(b"co64", &moved_wide_offsets(found.body, shift)?),
-        kind if depth < MAX_DEPTH && CONTAINERS.contains(&kind) => with_header(kind, &rebuild(found.body, shift, depth + 1)?),
-        kind => with_header(kind, found.body),
-    }
+    rebuilt(body, &mut |found| match &found.kind {
+        b"stco" if shift.wide => boxed(b"co64", &wide_offsets(found.body, shift)?).map(Some),
+        b"stco" => boxed(b"stco", &narrow_offsets(found.body, shift)?).map(Some),
+        b"co64" => boxed(b"co64", &moved_wide_offsets(found.body, shift)?).map(Some),
+        kind if depth < MAX_DEPTH && CONTAINERS.contains(&kind) => boxed(kind, &rebuild(found.body, shift, depth + 1)?).map(Some),
+        _ => Ok(None),
+    })
 }
 
 /// Version, flags and number of entries; the number must fit the box.
@@ -140,15 +133,6 @@ fn moved_wide_offsets(body: &[u8], shift: &Shift) -> io::Result<Vec<u8>> {
     for entry in 0..entries {
         out.extend_from_slice(&shift.apply(be64(body, 8 + entry * 8).unwrap_or(0)).to_be_bytes());
     }
-    Ok(out)
-}
-
-fn with_header(kind: &[u8; 4], body: &[u8]) -> io::Result<Vec<u8>> {
-    let size = u32::try_from(body.len() + 8).map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "a box is too large"))?;
-    let mut out = Vec::with_capacity(body.len() + 8);
-    out.extend_from_slice(&size.to_be_bytes());
-    out.extend_from_slice(kind);
-    out.extend_from_slice(body);
     Ok(out)
 }
 
@@ -209,7 +193,7 @@ mod tests {
     use super::*;
 
     fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
-        with_header(kind, body).unwrap()
+        isobmff::boxed(kind, body).unwrap()
     }
 
     fn moov(table_kind: &[u8; 4], entries: &[u8], count: u32) -> Vec<u8> {

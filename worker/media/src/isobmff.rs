@@ -130,6 +130,33 @@ pub fn descendant<'a>(parent: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
     path.iter().try_fold(parent, |body, kind| child(body, kind))
 }
 
+/// A box of a kind with a body.
+pub fn boxed(kind: &[u8; 4], body: &[u8]) -> io::Result<Vec<u8>> {
+    let size = u32::try_from(body.len() + 8).map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "a box is too large"))?;
+    let mut out = Vec::with_capacity(body.len() + 8);
+    out.extend_from_slice(&size.to_be_bytes());
+    out.extend_from_slice(kind);
+    out.extend_from_slice(body);
+    Ok(out)
+}
+
+/// A body with some of the boxes in it replaced; `replace` gives a whole box, or `None` for one that stays as it is.
+pub fn rebuilt(body: &[u8], replace: &mut dyn FnMut(&Child<'_>) -> io::Result<Option<Vec<u8>>>) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut consumed = 0;
+    for found in children(body) {
+        let end = found.offset + found.body.len();
+        match replace(&found)? {
+            Some(new) => out.extend_from_slice(&new),
+            None => out.extend_from_slice(body.get(consumed..end).unwrap_or_default()),
+        }
+        consumed = end;
+    }
+    // QuickTime ends a list with four zero bytes now and then.
+    out.extend_from_slice(body.get(consumed..).unwrap_or_default());
+    Ok(out)
+}
+
 /// Big-endian 32 bits at a position.
 pub fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     let raw = bytes.get(at..at.checked_add(4)?)?;

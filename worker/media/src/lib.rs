@@ -9,6 +9,7 @@ mod enhance;
 mod entry;
 pub mod failure;
 pub mod faststart;
+mod finish;
 pub mod gif;
 pub mod isobmff;
 pub mod job;
