@@ -20,6 +20,20 @@ pub struct Window {
 const SEEN: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 impl Window {
+    /// The same with what is read before it: its running time begins that much earlier.
+    pub fn led(self, lead: Duration) -> Self {
+        let by = lead.min(self.clip.start);
+        let rest = lead - by;
+        Self {
+            clip: Clip {
+                start: self.clip.start - by,
+                end: self.clip.end.map(|end| end + rest),
+            },
+            delay: self.delay.saturating_sub(rest),
+            ..self
+        }
+    }
+
     /// Of raw media.
     pub fn raw(clip: Clip) -> Self {
         Self {

@@ -24,6 +24,8 @@ pub struct ContainerRule {
     pub byte_stream: bool,
     /// Whether its index is moved to the front.
     pub index_first: bool,
+    /// Whether its muxer takes names of tracks from tags.
+    pub named_by_tags: bool,
 }
 
 const MP4_VIDEO: &[&str] = &["h264", "hevc", "mpeg4", "av1", "vp9"];
@@ -49,6 +51,7 @@ const fn sound_file(
         says_gaps: false,
         byte_stream: false,
         index_first: false,
+        named_by_tags: false,
     }
 }
 
@@ -64,6 +67,7 @@ const MP4: ContainerRule = ContainerRule {
     says_gaps: true,
     byte_stream: false,
     index_first: true,
+    named_by_tags: false,
 };
 
 const RULES: &[ContainerRule] = &[
@@ -77,7 +81,7 @@ const RULES: &[ContainerRule] = &[
         capability: Some("mux.mov"),
         muxer: Some("qtmux"),
         copied_video: &["h264", "hevc", "mpeg4", "prores", "mjpeg"],
-        copied_audio: &["aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le"],
+        copied_audio: &["aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be"],
         ..MP4
     },
     ContainerRule {
@@ -110,8 +114,11 @@ const RULES: &[ContainerRule] = &[
             "dts",
             "pcm_s16le",
             "pcm_s24le",
+            "pcm_s16be",
+            "pcm_s24be",
         ],
         index_first: false,
+        named_by_tags: true,
         ..MP4
     },
     ContainerRule {
@@ -121,6 +128,7 @@ const RULES: &[ContainerRule] = &[
         copied_video: &["vp8", "vp9", "av1"],
         copied_audio: &["opus", "vorbis"],
         index_first: false,
+        named_by_tags: true,
         ..MP4
     },
     ContainerRule {
@@ -135,6 +143,7 @@ const RULES: &[ContainerRule] = &[
         says_gaps: true,
         byte_stream: true,
         index_first: false,
+        named_by_tags: false,
     },
     ContainerRule {
         container: Container::Flv,
@@ -148,6 +157,7 @@ const RULES: &[ContainerRule] = &[
         says_gaps: true,
         byte_stream: false,
         index_first: false,
+        named_by_tags: false,
     },
     sound_file(Container::Mp3, None, Some("id3v2mux"), "sink", &["mp3"]),
     sound_file(Container::Flac, None, None, "sink", &["flac"]),
@@ -174,6 +184,7 @@ const HLS_TS: ContainerRule = ContainerRule {
     says_gaps: true,
     byte_stream: false,
     index_first: false,
+    named_by_tags: false,
 };
 
 const HLS_FMP4: ContainerRule = ContainerRule {

@@ -8,14 +8,41 @@ use super::{
     clip::Window,
     counters::{self, Counters},
     elements::{branch, link, pad},
-    forms,
+    forms, keys,
     packets::{self, Film, Rule},
     sequence::Stamps,
 };
-use crate::{probe::InputFacts, rules};
+use crate::{
+    job::Preparing,
+    probe::InputFacts,
+    rules::{self, Clip},
+};
 
 /// Distance of pictures where nothing tells.
 const USUAL: Duration = Duration::from_millis(40);
+
+/// How long before a clip the key frame stands that a copy of its picture begins with.
+pub fn lead(preparing: &Preparing, clip: Clip) -> Result<Duration, Failure> {
+    // An edit list of several parts is refused where the copy is built.
+    let delay = preparing.timelines.video.delay().unwrap_or_default();
+    if clip.start.is_zero() && !preparing.facts.edit_list_inside {
+        return Ok(Duration::ZERO);
+    }
+    let start = clip.start + delay;
+    let key = keys::last_before(preparing.input, preparing.facts, start, preparing.tick)?;
+    Ok(key.map_or(Duration::ZERO, |key| start.saturating_sub(key)))
+}
+
+/// The part of the input whose sound goes with a picture that begins earlier, and how much later than the picture it begins all the same:
+/// there may be no sound that early.
+pub fn led(clip: Clip, lead: Duration) -> (Clip, Duration) {
+    let by = lead.min(clip.start);
+    let clip = Clip {
+        start: clip.start - by,
+        ..clip
+    };
+    (clip, lead - by)
+}
 
 /// One stream that is copied.
 pub struct Copy<'a> {

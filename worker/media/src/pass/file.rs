@@ -1,6 +1,10 @@
 //! The end of a transcode: muxer and file, fed by encoders or by the input's own packets.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use gst::prelude::*;
 use mps_proto::{
@@ -27,12 +31,16 @@ pub struct Output {
     rule: &'static ContainerRule,
     kept: Kept,
     entered: Entered,
+    /// Names of tracks of sound.
+    titles: Vec<String>,
 }
 
 /// What went into a muxer, stream by stream: the file must hold as much.
 #[derive(Debug, Clone, Default)]
 pub struct Entered {
     pub video: Option<Arc<Stretch>>,
+    /// How the picture's packets are described.
+    pub video_caps: Arc<OnceLock<gst::Caps>>,
     /// Tracks of sound, in their order.
     pub sound: Vec<Arc<Stretch>>,
 }
@@ -66,7 +74,13 @@ impl Output {
             rule,
             kept,
             entered: Entered::default(),
+            titles: Vec::new(),
         })
+    }
+
+    /// Names of the tracks of sound that come, in their order.
+    pub fn name_sound(&mut self, titles: Vec<String>) {
+        self.titles = titles;
     }
 
     /// What goes into it, once all streams are there.
@@ -100,20 +114,28 @@ impl Output {
                 if self.rule.container == Container::Flv {
                     flv::begin_at_zero(&pad(&queue, "sink")?);
                 }
+                note_caps(&pad(&queue, "sink")?, &self.entered.video_caps);
                 self.entered.video = Some(entered);
             }
-            _ => self.entered.sound.push(entered),
+            _ => {
+                let title = self.titles.get(self.entered.sound.len()).map_or("", String::as_str);
+                if self.rule.named_by_tags && !title.is_empty() {
+                    tags::name(&pad(&queue, "src")?, title);
+                }
+                self.entered.sound.push(entered);
+            }
         }
         link(&[from, &queue])?;
         self.link_entry(&queue, kind)
     }
 
-    /// Takes packets from a tee that other outputs share.
-    pub fn take_shared(&mut self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str) -> Result<(), Failure> {
+    /// Takes packets from a tee that other outputs share. `late`: how much later they come here than they say.
+    pub fn take_shared(&mut self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str, late: Duration) -> Result<(), Failure> {
         let (_, guard) = branch(pipeline, tee, &format!("n{}-{kind}-share", self.node))?;
         if self.rule.muxer.is_some() {
             keep_media(&pad(&guard, "sink")?);
         }
+        pad(&guard, "src")?.set_offset(i64::try_from(late.as_nanos()).unwrap_or(0));
         self.take(pipeline, &guard, kind)
     }
 
@@ -157,6 +179,16 @@ fn keep_media(entry: &gst::Pad) {
         } else {
             gst::PadProbeReturn::Drop
         }
+    });
+}
+
+fn note_caps(pad: &gst::Pad, place: &Arc<OnceLock<gst::Caps>>) {
+    let place = place.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
+            let _ = place.set(caps.caps_owned());
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 

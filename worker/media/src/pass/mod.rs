@@ -13,6 +13,7 @@ pub mod file;
 mod flv;
 pub mod forms;
 mod gate;
+pub mod keys;
 mod leaps;
 mod own_pictures;
 mod packets;

@@ -17,7 +17,7 @@ use super::{
     sequence::{Disorder, Sequence, Stamped, Stamps, Told},
 };
 use crate::{
-    failure,
+    entry, failure,
     parse::pictures::{self, Kind},
     rules::Clip,
 };
@@ -296,7 +296,7 @@ impl State {
         if self.ended {
             return Vec::new();
         }
-        let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let is_key = entry::is_entry(self.caps.as_deref(), &buffer);
         match self.gate.judge(self.in_media(stamped), is_key) {
             Pass::Drop => Vec::new(),
             Pass::End => {
@@ -305,6 +305,9 @@ impl State {
             }
             Pass::Take => {
                 let target = buffer.make_mut();
+                if !is_key {
+                    target.set_flags(gst::BufferFlags::DELTA_UNIT);
+                }
                 target.set_pts(with_headroom(stamped.shown));
                 target.set_dts(with_headroom(stamped.decoded));
                 target.set_duration((stamped.length > 0).then(|| clock_of(stamped.length)));
@@ -347,10 +350,7 @@ impl State {
     }
 
     fn describe(&mut self, rule: &Rule, caps: gst::Caps) -> Vec<Out> {
-        let of_caps = |caps: &gst::Caps| caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
-        self.length_bytes = of_caps(&caps)
-            .and_then(|data| data.map_readable().ok().and_then(|data| data.get(4).copied()))
-            .map(|byte| usize::from(byte & 3) + 1);
+        self.length_bytes = caps.structure(0).and_then(entry::length_bytes);
         let before = self.caps.replace(caps.clone());
         let changed = rule.one_description && before.is_some_and(|before| is_other(&before, &caps));
         if !changed || self.ended {

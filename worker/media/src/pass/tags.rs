@@ -43,6 +43,22 @@ pub fn filter(pad: &gst::Pad, kept: Kept, encoded: bool) {
     });
 }
 
+/// Names the track whose packets pass a pad: before the first one, so that it stands in the header.
+pub fn name(pad: &gst::Pad, title: &str) {
+    let mut tags = gst::TagList::new();
+    if let Some(writable) = tags.get_mut() {
+        writable.add::<gst::tags::Title>(&title, gst::TagMergeMode::Replace);
+        writable.set_scope(gst::TagScope::Stream);
+    }
+    let sent = std::sync::atomic::AtomicBool::new(false);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        if !sent.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            pad.push_event(gst::event::Tag::new(tags.clone()));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 fn filtered(list: &gst::TagListRef, kept: Kept, encoded: bool) -> gst::TagList {
     let mut left = list.to_owned();
     let names: Vec<String> = list.iter().map(|(name, _)| name.to_string()).collect();

@@ -64,6 +64,15 @@ pub fn fill(facts: &mut InputFacts, descriptions: &[Description]) {
     }
 }
 
+/// Names of an MP4's tracks, which its demuxer does not tell.
+pub fn name(facts: &mut InputFacts, index: &Index) {
+    for known in facts.streams.iter_mut().filter(|known| known.title.is_empty()) {
+        let number = known.id.as_deref().and_then(track_number);
+        let track = index.tracks.iter().find(|track| Some(u64::from(track.id)) == number);
+        known.title = track.map(|track| track.title.clone()).unwrap_or_default();
+    }
+}
+
 /// Of an id such as `001` or `001:1807313420`.
 fn track_number(id: &str) -> Option<u64> {
     id.split(':').next()?.parse().ok()

@@ -140,6 +140,7 @@ fn mp4_facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, F
     }
     facts.left_out_tracks = left_out(&facts.media, &index).count();
     descriptions::fill(&mut facts, &Description::of_mp4(&index));
+    descriptions::name(&mut facts, &index);
     facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
     Ok(facts)
 }

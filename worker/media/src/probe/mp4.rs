@@ -45,6 +45,8 @@ pub struct IndexTrack {
     pub entry: VideoEntry,
     /// Whether its edit list leaves out more than a codec's delay and padding.
     pub is_edited: bool,
+    /// Its name; empty when it has none.
+    pub title: String,
 }
 
 impl IndexTrack {
@@ -179,6 +181,9 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
         is_edited: parts > 1
             || in_seconds(media_start - codec_delay) > CUT_THRESHOLD_S
             || (edited > 0 && edits.iter().all(|edit| edit.media_time >= 0) && behind > CUT_THRESHOLD_S),
+        title: descendant(trak, &[b"udta", b"name"])
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .unwrap_or_default(),
     })
 }
 

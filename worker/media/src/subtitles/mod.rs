@@ -3,7 +3,6 @@
 mod ass;
 mod burn;
 mod cues;
-mod default;
 mod feed;
 mod place;
 mod read;
@@ -19,7 +18,6 @@ use mps_proto::{
 };
 
 pub use cues::{Cue, as_webvtt};
-pub use default::mark as mark_defaults;
 
 use crate::{
     failure,
@@ -79,6 +77,18 @@ pub struct Track {
     pub is_default: bool,
     /// From the beginning of the output.
     pub cues: Vec<Cue>,
+}
+
+impl Track {
+    /// The same, shown later.
+    pub fn later(&self, by: Duration) -> Self {
+        let mut track = self.clone();
+        for cue in &mut track.cues {
+            cue.start += by;
+            cue.end += by;
+        }
+        track
+    }
 }
 
 /// The subtitles of a node that become tracks, in their order.

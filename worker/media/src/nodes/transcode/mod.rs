@@ -2,6 +2,7 @@
 
 mod audio;
 mod expect;
+mod finish;
 mod tracks;
 mod video;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use mps_proto::{
     v1::{Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
-    worker::v1::{Failure, FileResult, PlanNode, PlanOutput},
+    worker::v1::{Failure, PlanNode, PlanOutput},
 };
 
 use super::{
@@ -17,14 +18,12 @@ use super::{
     improve::{self, Extras},
 };
 use crate::{
-    check::check_output,
-    failure, faststart,
-    outputs::{CHECK_DEADLINE, described},
+    failure,
     pass::{
         Graph, Range,
         clip::Window,
         containers::{self, ContainerRule},
-        copy::Copy,
+        copy::{self, Copy},
         counters::NodeCounters,
         encoders::VideoEncode,
         file::{Entered, Kept, Output},
@@ -48,6 +47,10 @@ pub struct Transcode {
     pub clip: Clip,
     pub kept: Kept,
     pub extras: Extras,
+    /// How long before the clip a copy of the picture begins, with its key frame; known once the input was looked at.
+    pub lead: Duration,
+    /// How long a copy of the picture is to be seen; `None`: to its end.
+    pub length: Option<Duration>,
 }
 
 /// The video stream of a file.
@@ -80,6 +83,8 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
             cover: settings.cover_art() != MetadataPolicy::Strip,
         },
         extras: film.extras,
+        lead: Duration::ZERO,
+        length: None,
     }))
 }
 
@@ -207,6 +212,11 @@ impl Job for Transcode {
     }
 
     fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        if matches!(self.video, Some(Video::Copy)) {
+            self.lead = copy::lead(preparing, self.clip)?;
+            let end = self.clip.end.or(preparing.timelines.video.end());
+            self.length = end.map(|end| end.saturating_sub(self.clip.start));
+        }
         let Some(sound) = &self.sound else { return Ok(()) };
         let Audio::Encode(settings) = &sound.how else { return Ok(()) };
         let (asked, outputs) = (self.extras.sound.as_ref(), sound.outputs());
@@ -218,6 +228,7 @@ impl Job for Transcode {
         let path = output_path(graph.order.folder, &self.output);
         let rule = container_rule(self.container)?;
         let mut output = Output::new(graph.pipeline, node, rule, &path, self.kept, graph.counters)?;
+        output.name_sound(finish::sound_titles(self, graph.order.facts));
         if let Some(video) = &self.video {
             self.build_video(graph, node, &mut output, video)?;
         }
@@ -225,7 +236,7 @@ impl Job for Transcode {
             self.build_sound(graph, node, &mut output, sound)?;
         }
         for (number, track) in self.extras.subtitles.iter().enumerate() {
-            output.take_subtitles(graph.pipeline, track, number)?;
+            output.take_subtitles(graph.pipeline, &track.later(self.lead), number)?;
         }
         Ok(Box::new(File {
             job: self.clone(),
@@ -252,7 +263,7 @@ impl Transcode {
                     tee: needed(graph.source.copied_video.as_ref())?,
                     kind: "video",
                     codec: film_of(graph.order.facts).map_or("", |stream| stream.codec.as_str()),
-                    window: graph.packets(self.clip, &graph.order.timelines.video)?,
+                    window: graph.packets(self.clip, &graph.order.timelines.video)?.led(self.lead),
                     facts: graph.order.facts,
                 };
                 output.copy(graph.pipeline, &copy, graph.counters)
@@ -284,20 +295,17 @@ impl Transcode {
                         tee: needed(graph.source.copied_tracks.get(track))?,
                         kind: &kind(number),
                         codec: streams.get(*track).map_or("", |stream| stream.codec.as_str()),
-                        window: graph.packets(self.clip, &graph.order.timelines.audio)?,
+                        window: graph.packets(self.clip, &graph.order.timelines.audio)?.led(self.lead),
                         facts: graph.order.facts,
                     };
                     output.copy(graph.pipeline, &copy, graph.counters)?;
                 }
             }
-            Audio::Encode(settings) if sound.mix => {
-                let packets = graph.sound(node, &self.extras.treated(settings, 0), self.clip, &sound.tracks)?;
-                output.take_shared(graph.pipeline, &packets, &kind(0))?;
-            }
             Audio::Encode(settings) => {
-                for (number, track) in sound.tracks.iter().enumerate() {
-                    let packets = graph.sound(node, &self.extras.treated(settings, number), self.clip, &[*track])?;
-                    output.take_shared(graph.pipeline, &packets, &kind(number))?;
+                let (clip, late) = copy::led(self.clip, self.lead);
+                for (number, tracks) in sound.outputs().iter().enumerate() {
+                    let packets = graph.sound(node, &self.extras.treated(settings, number), clip, tracks)?;
+                    output.take_shared(graph.pipeline, &packets, &kind(number), late)?;
                 }
             }
         }
@@ -326,34 +334,6 @@ impl Branch for File {
             Some(Video::Encode(video)) => improve::scales(&video.look, checking.facts),
             _ => false,
         };
-        Ok(Made {
-            files: vec![film(&self.job, &self.entered, checking)?],
-            enhancements: self.job.extras.report(scaled),
-            warnings: self.job.extras.warnings,
-            ..Made::default()
-        })
+        finish::made(&self.job, &self.entered, checking, scaled)
     }
-}
-
-fn film(job: &Transcode, entered: &Entered, checking: &Checking) -> Result<FileResult, Failure> {
-    let path = output_path(checking.folder, &job.output);
-    if container_rule(job.container)?.index_first {
-        faststart::move_index_first(&path).map_err(|error| {
-            failure::node(
-                ErrorReason::DiskFull,
-                format!("the index could not be moved to the front: {error}"),
-                "give the worker more scratch space",
-            )
-        })?;
-    }
-    let defaults: Vec<bool> = job.extras.subtitles.iter().map(|track| track.is_default).collect();
-    subtitles::mark_defaults(&path, &defaults).map_err(|error| {
-        failure::node(
-            ErrorReason::PipelineFailed,
-            format!("the default track of subtitles could not be marked: {error}"),
-            "report it with the task's nodes",
-        )
-    })?;
-    let media = check_output(&path, &expect::expectation(job, entered, checking.facts), CHECK_DEADLINE)?;
-    Ok(described(&job.output, &path, media, None))
 }
