@@ -140,8 +140,11 @@ pub fn truncated(detail: String) -> Failure {
     )
 }
 
-/// How much of the film's end came out of the demuxer and not out of its decoder.
+/// How much of the film's end came out of the demuxer and not out of its decoder, where the pass went to the end.
 pub fn undecoded(counters: &Counters, delivered: &Delivered) -> Option<Duration> {
+    if !counters.to_the_end.load(Relaxed) {
+        return None;
+    }
     let decoded = counters.decoded.end();
     let film = delivered.end(Role::Film).filter(|_| !decoded.is_zero())?;
     let lost = film.at.saturating_sub(decoded);
