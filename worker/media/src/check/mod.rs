@@ -32,6 +32,8 @@ pub struct Expectation {
     pub duration: Option<Duration>,
     /// How far times may be off: one frame of video, or one packet of sound.
     pub duration_tolerance: Duration,
+    /// How long the last picture stands.
+    pub last_picture: Duration,
     /// Codec by `MediaStream.codec`, such as "h264"; `None`: no video.
     pub video_codec: Option<String>,
     pub width_px: i32,
@@ -193,7 +195,7 @@ impl Film<'_> {
         {
             return Err(format!("it has {} video frames, expected {frames}", track.packets));
         }
-        let found = whole_duration(self.path, walk, media);
+        let found = self.reach(whole_duration(self.path, walk, media), wanted);
         let slack = expected.duration_tolerance.max(longest_packet(walk)) + mp3_slack(media, sound.clone().next());
         compare_durations("it", found, wanted, slack)?;
         if let Some(promised) = self.promised {
@@ -203,6 +205,11 @@ impl Film<'_> {
         fill_streams(media, walk);
         media.duration = probe::to_proto(self.promised.unwrap_or(found));
         Ok(())
+    }
+
+    /// Parsers take the last picture for as long as a frame, also where it stands longer.
+    fn reach(&self, found: Duration, wanted: Duration) -> Duration {
+        found.max(wanted.min(found + self.expected.last_picture))
     }
 
     /// Each stream begins where it should beside the others, and is as long as it should be.
@@ -224,7 +231,10 @@ impl Film<'_> {
             } else {
                 "its sound"
             };
-            compare_durations(what, length(track), span.end.saturating_sub(span.first), slack)?;
+            let lasts = span.end.saturating_sub(span.first);
+            let is_film = film.is_some() && number == 0;
+            let found = if is_film { self.reach(length(track), lasts) } else { length(track) };
+            compare_durations(what, found, lasts, slack)?;
             let (found, wanted) = (track.first.unwrap_or_default(), span.first);
             let (found, wanted) = (found.saturating_sub(begin_found), wanted.saturating_sub(begin_wanted));
             if found.abs_diff(wanted) > slack {

@@ -35,6 +35,8 @@ pub struct Counters {
     pub streams: Mutex<Vec<Arc<ReadStream>>>,
     /// Whether the pass reads to the end of the input.
     pub to_the_end: AtomicBool,
+    /// Own time up to which the film is shown at least where a pass stops earlier, in nanoseconds; 0: nobody knows.
+    pub shown_until: AtomicI64,
     /// Pictures whose stamp did not rise.
     pub moved_stamps: AtomicU64,
     /// What decoders had said before the first thing that they gave, and up to the last one.
@@ -61,6 +63,7 @@ pub struct Stretch {
     pub buffers: AtomicU64,
     first_ns: AtomicI64,
     end_ns: AtomicI64,
+    last_ns: AtomicI64,
 }
 
 impl Default for Stretch {
@@ -69,6 +72,7 @@ impl Default for Stretch {
             buffers: AtomicU64::new(0),
             first_ns: AtomicI64::new(i64::MAX),
             end_ns: AtomicI64::new(0),
+            last_ns: AtomicI64::new(0),
         }
     }
 }
@@ -78,6 +82,7 @@ impl Stretch {
         self.buffers.fetch_add(1, Relaxed);
         self.first_ns.fetch_min(start_ns, Relaxed);
         self.end_ns.fetch_max(start_ns + length_ns, Relaxed);
+        self.last_ns.fetch_max(start_ns, Relaxed);
     }
 
     pub fn count(&self) -> u64 {
@@ -96,6 +101,12 @@ impl Stretch {
     pub fn begin(&self) -> Option<Duration> {
         let first = self.first_ns.load(Relaxed);
         (first != i64::MAX).then(|| Duration::from_nanos(u64::try_from(first).unwrap_or(0)))
+    }
+
+    /// How long the last buffer lasts.
+    pub fn last_length(&self) -> Duration {
+        let last = Duration::from_nanos(u64::try_from(self.last_ns.load(Relaxed)).unwrap_or(0));
+        self.end().saturating_sub(last)
     }
 
     /// Where the last buffer ends.
@@ -151,10 +162,11 @@ impl Counters {
         self.ticks.fetch_add(1, Relaxed);
     }
 
-    /// Own time at which the film's packets end, in nanoseconds; 0 where the pass stops earlier, since packets of later pictures may come first.
+    /// Own time at which the film's packets end, in nanoseconds. Where the pass stops earlier, packets of later pictures may come first: the
+    /// last picture stands until the stop.
     pub fn film_end(&self, timeline: &Timeline) -> i64 {
         if !self.to_the_end.load(Relaxed) {
-            return 0;
+            return self.shown_until.load(Relaxed);
         }
         let streams = self.streams.lock().map(|streams| streams.clone()).unwrap_or_default();
         let film = streams.iter().find(|stream| stream.role == Role::Film);

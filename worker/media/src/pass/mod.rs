@@ -36,6 +36,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gst::prelude::*;
@@ -49,7 +50,7 @@ use crate::{
     job::{Branch, Job, Members, Needs},
     probe::InputFacts,
     rules::Clip,
-    timeline::{Timeline, Timelines},
+    timeline::{Timeline, Timelines, nanoseconds},
 };
 use audio::AudioEncode;
 use clip::Window;
@@ -188,6 +189,9 @@ fn attempt(
     let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
     counters.damage.begin(range);
     counters
+        .shown_until
+        .store(shown_until(order.facts, range), std::sync::atomic::Ordering::Relaxed);
+    counters
         .to_the_end
         .store(range.stop.is_none(), std::sync::atomic::Ordering::Relaxed);
     let gates = seek::close(&source.gates, range);
@@ -227,6 +231,14 @@ fn attempt(
         jobs,
         counters: counters.clone(),
     })
+}
+
+/// Where the film is surely shown at the end of a pass that stops before its end.
+fn shown_until(facts: &InputFacts, range: &Range) -> i64 {
+    let only_film = crate::rules::sound(facts).is_none();
+    let told = crate::rules::film(facts).and_then(|film| film.duration.or(facts.media.duration.filter(|_| only_film)));
+    let film = told.and_then(|told| Duration::try_from(told).ok());
+    range.stop.zip(film).map_or(0, |(stop, film)| nanoseconds(stop.min(film)))
 }
 
 fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{job::Job, probe::InputFacts, timeline::Timelines};
 
+/// Containers that are read from their beginning: the demuxer of program streams guesses where a time lies, and that of FLV aborts the process
+/// now and then when a seek meets the first packet of sound.
+const UNSEEKABLE: &[&str] = &["mpeg", "flv"];
 /// Shorter starts are decoded and dropped.
 const WORTH_A_SEEK: Duration = Duration::from_secs(1);
 /// How far before the first picture a pass begins: a seek cuts the frame that it lands in, and its time with it.
@@ -42,6 +45,9 @@ impl Range {
     /// The least part that holds what all jobs want.
     pub fn of(jobs: &[Box<dyn Job>], facts: &InputFacts) -> Self {
         if facts.own_pictures || facts.still_picture || facts.edit_list_inside {
+            return Self::WHOLE;
+        }
+        if UNSEEKABLE.contains(&facts.media.container.as_str()) {
             return Self::WHOLE;
         }
         let parts: Vec<Self> = jobs.iter().filter(|job| !job.is_idle()).map(|job| job.part()).collect();

@@ -3,6 +3,7 @@
 //! are, so that two runs differ by some bytes.
 
 mod hardware;
+mod lengths;
 mod vpx;
 mod x26x;
 
@@ -76,11 +77,13 @@ pub fn chain(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode, byte_str
     if asks.any() {
         force_keys(&pad(&encoder, "sink")?, &encoder, asks);
     }
-    let mut chain = vec![encoder];
+    let mut chain = vec![encoder.clone()];
     if let Some(parser) = parser(job.codec) {
         chain.push(make(pipeline, parser, &name("parse"))?);
     }
-    chain.push(caps_filter(pipeline, &name("caps"), &compressed_caps(job, byte_stream))?);
+    let last = caps_filter(pipeline, &name("caps"), &compressed_caps(job, byte_stream))?;
+    lengths::keep(&pad(&encoder, "sink")?, &pad(&last, "src")?);
+    chain.push(last);
     Ok(chain)
 }
 
