@@ -164,6 +164,54 @@ fn what_an_edit_list_hides_stays_hidden_or_is_told_of() {
 }
 
 #[test]
+fn clips_are_copied_from_the_key_frame_before_them() {
+    let film = Film::new();
+    remade(
+        &film,
+        "whole.mp4",
+        "-c:v libx264 -preset veryfast -bf 2 -g 12 -pix_fmt yuv420p -c:a aac",
+    );
+    for name in ["whole.mkv", "whole.ts"] {
+        ffmpeg(&format!("-i {} -c copy", film.path("whole.mp4").display()), &film.path(name));
+    }
+    for input in ["whole.mp4", "whole.mkv", "whole.ts"] {
+        let span = |millis: i32| {
+            Some(prost_types::Duration {
+                seconds: 0,
+                nanos: millis * 1_000_000,
+            })
+        };
+        let clip = |container| PlanNode {
+            start_offset: span(233),
+            end_offset: span(900),
+            ..copy(container)
+        };
+        let made = run(
+            &film,
+            input,
+            [Container::Mp4, Container::Mov, Container::Mkv, Container::Ts].map(clip).to_vec(),
+        );
+        for node in &made {
+            let offset = av_offset(file(node));
+            assert!(
+                offset.abs() < 0.006,
+                "{input} {}: sound is {:.1} ms late",
+                node.key,
+                offset * 1000.0
+            );
+        }
+        let frames = |path: &Path| ffprobe(path, "-select_streams v -count_frames -show_entries stream=nb_read_frames");
+        for node in &made[..2] {
+            let beep = first_sound(file(node));
+            assert!((beep - 0.267).abs() < 0.035, "{input} {}: first beep at {beep}", node.key);
+            let shown: usize = frames(file(node)).parse().unwrap();
+            assert!((20..=21).contains(&shown), "{input} {}: {shown} frames", node.key);
+        }
+        assert!(warnings(&made[2]).contains("the key frame at 0.0"), "{}", warnings(&made[2]));
+    }
+}
+
+#[test]
 fn sound_of_cameras_and_colours_of_av1_are_kept() {
     let film = Film::new();
     remade(&film, "camera.mov", "-c:v copy -c:a pcm_s16be");

@@ -21,16 +21,35 @@ use crate::{
 /// Distance of pictures where nothing tells.
 const USUAL: Duration = Duration::from_millis(40);
 
-/// How long before a clip the key frame stands that a copy of its picture begins with.
-pub fn lead(preparing: &Preparing, clip: Clip) -> Result<Duration, Failure> {
+/// Where a copy of the picture begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lead {
+    /// How long before the picture that the clip begins with its key frame stands.
+    pub key: Duration,
+    /// How long before the clip's start that picture is shown: players cut between pictures alone.
+    pub picture: Duration,
+}
+
+impl Lead {
+    /// How long before the clip's start the copy begins.
+    pub fn whole(self) -> Duration {
+        self.key + self.picture
+    }
+}
+
+/// Looks where a copy of a clip's picture begins.
+pub fn lead(preparing: &Preparing, clip: Clip) -> Result<Lead, Failure> {
     // An edit list of several parts is refused where the copy is built.
     let delay = preparing.timelines.video.delay().unwrap_or_default();
     if clip.start.is_zero() && !preparing.facts.edit_list_inside {
-        return Ok(Duration::ZERO);
+        return Ok(Lead::default());
     }
     let start = clip.start + delay;
-    let key = keys::last_before(preparing.input, preparing.facts, start, preparing.tick)?;
-    Ok(key.map_or(Duration::ZERO, |key| start.saturating_sub(key)))
+    let found = keys::last_before(preparing.input, preparing.facts, start, preparing.tick)?;
+    Ok(found.map_or_else(Lead::default, |found| Lead {
+        key: found.shown.saturating_sub(found.key),
+        picture: start.saturating_sub(found.shown),
+    }))
 }
 
 /// The part of the input whose sound goes with a picture that begins earlier, and how much later than the picture it begins all the same:

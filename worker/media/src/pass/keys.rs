@@ -24,12 +24,24 @@ const INDEXED: [&str; 3] = ["mp4", "matroska", "webm"];
 /// Times of key frames that went through containers are this far off at most.
 const ROUNDING: Duration = Duration::from_millis(2);
 
-/// Time of the film's last key frame at or before `time`, both in the demuxer's media time; `None`: there is none. `tick` is called while
-/// something moves.
-pub fn last_before(path: &Path, facts: &InputFacts, time: Duration, tick: &dyn Fn()) -> Result<Option<Duration>, Failure> {
+/// Pictures that are decoded behind one that is shown later, at most.
+const REORDERED: u32 = 24;
+
+/// Where a copy of the film begins, in the demuxer's media time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// When the last key frame at or before a time is shown.
+    pub key: Duration,
+    /// When the picture is shown that is seen at that time.
+    pub shown: Duration,
+}
+
+/// Where a copy begins that is to show the film from a time on; `None`: there is no key frame before it. `tick` is called while something
+/// moves.
+pub fn last_before(path: &Path, facts: &InputFacts, time: Duration, tick: &dyn Fn()) -> Result<Option<Beginning>, Failure> {
     let is_indexed = INDEXED.contains(&facts.media.container.as_str()) && !facts.fragmented;
-    if is_indexed && let Some(key) = look(path, facts, time, true, tick)? {
-        return Ok(Some(key));
+    if is_indexed && let Some(found) = look(path, facts, time, true, tick)? {
+        return Ok(Some(found));
     }
     look(path, facts, time, false, tick)
 }
@@ -38,12 +50,15 @@ pub fn last_before(path: &Path, facts: &InputFacts, time: Duration, tick: &dyn F
 #[derive(Default)]
 struct Seen {
     key: Option<Duration>,
+    shown: Option<Duration>,
     packets: u64,
-    /// A packet behind the time was seen, or the end.
+    /// Packets that are shown behind the time.
+    behind: u32,
+    /// All that are shown before the time were seen, or the end.
     over: bool,
 }
 
-fn look(path: &Path, facts: &InputFacts, time: Duration, seeks: bool, tick: &dyn Fn()) -> Result<Option<Duration>, Failure> {
+fn look(path: &Path, facts: &InputFacts, time: Duration, seeks: bool, tick: &dyn Fn()) -> Result<Option<Beginning>, Failure> {
     let pipeline = gst::Pipeline::builder().name("keys").build();
     let _stops = Running(pipeline.clone());
     let parser = reading::open(&pipeline, path, &facts.reading, "keys").map_err(|error| broken(&error))?;
@@ -84,7 +99,7 @@ fn look(path: &Path, facts: &InputFacts, time: Duration, seeks: bool, tick: &dyn
     }
     wait(&bus, &seen, tick, &|seen| seen.over)?;
     let seen = lock(&seen);
-    Ok(seen.key)
+    Ok(seen.key.zip(seen.shown).map(|(key, shown)| Beginning { key, shown }))
 }
 
 /// Until something is so, or the file cannot be read further.
@@ -151,8 +166,12 @@ fn note(seen: &mut Seen, pad: &gst::Pad, packet: &gst::BufferRef, time: Duration
         return;
     };
     if shown > time {
-        seen.over = true;
-    } else if !seen.over && entry::is_entry(pad.current_caps().as_deref(), packet) {
+        seen.behind += 1;
+        seen.over |= seen.behind > REORDERED || media(packet.dts()).is_some_and(|decoded| decoded > time);
+        return;
+    }
+    seen.shown = seen.shown.max(Some(shown));
+    if seen.behind == 0 && entry::is_entry(pad.current_caps().as_deref(), packet) {
         seen.key = seen.key.max(Some(shown));
     }
 }

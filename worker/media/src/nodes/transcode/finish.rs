@@ -97,7 +97,7 @@ fn movie(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Movie {
     let is_cut = matches!(job.video, Some(Video::Copy)) && container_rule(job.container).is_ok_and(|rule| rule.index_first);
     Movie {
         tracks: film.into_iter().chain(sound).chain(text).collect(),
-        lead: if is_cut { job.lead } else { Duration::ZERO },
+        lead: if is_cut { job.lead.key } else { Duration::ZERO },
         length: job.length.filter(|_| is_cut),
     }
 }
@@ -157,12 +157,17 @@ fn unsaid(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Vec<Status>
             "encode the picture, or choose MP4 or MOV",
         ));
     }
-    if job.lead > NOTICED {
+    if job.lead.whole() > NOTICED {
+        let (start, lead) = (job.clip.start, job.lead.whole());
+        let begins = if lead < start + Duration::from_millis(1) {
+            format!("at {:.3} s of the input", start.saturating_sub(lead).as_secs_f64())
+        } else {
+            "in front of what the input shows".to_owned()
+        };
         warnings.push(warn(
             format!(
-                "the copy begins with the key frame at {:.3} s of the input, {:.3} s before its start",
-                job.clip.start.as_secs_f64() - job.lead.as_secs_f64(),
-                job.lead.as_secs_f64()
+                "the copy begins with the key frame {begins}, {:.3} s before its start",
+                job.lead.whole().as_secs_f64()
             ),
             "encode the picture, or choose MP4 or MOV, which can hide what is before the start",
         ));
@@ -185,7 +190,7 @@ fn late_picture(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Optio
         of_kind.filter_map(|(_, told)| told.first).min()
     };
     let of_input = first("video")?.saturating_sub(first("audio")?);
-    let is_late = job.lead.is_zero() && late > sound + of_input + NOTICED;
+    let is_late = job.lead.whole().is_zero() && late > sound + of_input + NOTICED;
     is_late.then(|| {
         failure::warning(
             ErrorReason::Unsupported,

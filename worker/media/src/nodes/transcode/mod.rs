@@ -47,8 +47,8 @@ pub struct Transcode {
     pub clip: Clip,
     pub kept: Kept,
     pub extras: Extras,
-    /// How long before the clip a copy of the picture begins, with its key frame; known once the input was looked at.
-    pub lead: Duration,
+    /// Where a copy of the picture begins; known once the input was looked at.
+    pub lead: copy::Lead,
     /// How long a copy of the picture is to be seen; `None`: to its end.
     pub length: Option<Duration>,
 }
@@ -83,7 +83,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
             cover: settings.cover_art() != MetadataPolicy::Strip,
         },
         extras: film.extras,
-        lead: Duration::ZERO,
+        lead: copy::Lead::default(),
         length: None,
     }))
 }
@@ -215,7 +215,7 @@ impl Job for Transcode {
         if matches!(self.video, Some(Video::Copy)) {
             self.lead = copy::lead(preparing, self.clip)?;
             let end = self.clip.end.or(preparing.timelines.video.end());
-            self.length = end.map(|end| end.saturating_sub(self.clip.start));
+            self.length = end.map(|end| (end + self.lead.picture).saturating_sub(self.clip.start));
         }
         let Some(sound) = &self.sound else { return Ok(()) };
         let Audio::Encode(settings) = &sound.how else { return Ok(()) };
@@ -236,7 +236,7 @@ impl Job for Transcode {
             self.build_sound(graph, node, &mut output, sound)?;
         }
         for (number, track) in self.extras.subtitles.iter().enumerate() {
-            output.take_subtitles(graph.pipeline, &track.later(self.lead), number)?;
+            output.take_subtitles(graph.pipeline, &track.later(self.lead.whole()), number)?;
         }
         Ok(Box::new(File {
             job: self.clone(),
@@ -263,7 +263,7 @@ impl Transcode {
                     tee: needed(graph.source.copied_video.as_ref())?,
                     kind: "video",
                     codec: film_of(graph.order.facts).map_or("", |stream| stream.codec.as_str()),
-                    window: graph.packets(self.clip, &graph.order.timelines.video)?.led(self.lead),
+                    window: graph.packets(self.clip, &graph.order.timelines.video)?.led(self.lead.whole()),
                     facts: graph.order.facts,
                 };
                 output.copy(graph.pipeline, &copy, graph.counters)
@@ -295,14 +295,14 @@ impl Transcode {
                         tee: needed(graph.source.copied_tracks.get(track))?,
                         kind: &kind(number),
                         codec: streams.get(*track).map_or("", |stream| stream.codec.as_str()),
-                        window: graph.packets(self.clip, &graph.order.timelines.audio)?.led(self.lead),
+                        window: graph.packets(self.clip, &graph.order.timelines.audio)?.led(self.lead.whole()),
                         facts: graph.order.facts,
                     };
                     output.copy(graph.pipeline, &copy, graph.counters)?;
                 }
             }
             Audio::Encode(settings) => {
-                let (clip, late) = copy::led(self.clip, self.lead);
+                let (clip, late) = copy::led(self.clip, self.lead.whole());
                 for (number, tracks) in sound.outputs().iter().enumerate() {
                     let packets = graph.sound(node, &self.extras.treated(settings, number), clip, tracks)?;
                     output.take_shared(graph.pipeline, &packets, &kind(number), late)?;
