@@ -19,6 +19,17 @@ pub fn is_of_fields(record: &[u8]) -> bool {
 
 /// Colours of the first parameter set of an hvcC record; `None`: it tells none.
 pub fn colours_in_record(record: &[u8]) -> Option<Colours> {
+    colours(set_in_record(record)?)
+}
+
+/// Lines of a coded picture, which may be one field of two, by the first parameter set of an hvcC record.
+pub fn height_in_record(record: &[u8]) -> Option<u32> {
+    let payload = without_emulation(set_in_record(record)?);
+    up_to_size(&mut Bits::of(&payload)).map(|(_, height)| height)
+}
+
+/// The first parameter set of an hvcC record, behind its header.
+fn set_in_record(record: &[u8]) -> Option<&[u8]> {
     let arrays = *record.get(22)?;
     let mut rest = record.get(23..)?;
     for _ in 0..arrays {
@@ -28,7 +39,7 @@ pub fn colours_in_record(record: &[u8]) -> Option<Colours> {
             let [high, low, following @ ..] = rest else { return None };
             let (unit, following) = following.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
             if kind & 0x3f == SEQUENCE {
-                return colours(unit.get(2..)?);
+                return unit.get(2..);
             }
             rest = following;
         }
@@ -46,20 +57,7 @@ pub fn colours_in_stream(stream: &[u8]) -> Option<Colours> {
 fn colours(parameter_set: &[u8]) -> Option<Colours> {
     let payload = without_emulation(parameter_set);
     let mut bits = Bits::of(&payload);
-    bits.skip(4)?;
-    let sub_layers = bits.take(3)?;
-    bits.flag()?;
-    skip_profile(&mut bits, sub_layers)?;
-    bits.exp_golomb()?;
-    let has_colour_planes = bits.exp_golomb()? == 3;
-    if has_colour_planes {
-        bits.flag()?;
-    }
-    bits.skip_exp_golomb(2)?;
-    let is_cropped = bits.flag()?;
-    if is_cropped {
-        bits.skip_exp_golomb(4)?;
-    }
+    let (sub_layers, _) = up_to_size(&mut bits)?;
     bits.skip_exp_golomb(2)?;
     let order_bits = bits.exp_golomb()?.checked_add(4)?;
     let ordered = if bits.flag()? { sub_layers + 1 } else { 1 };
@@ -72,6 +70,30 @@ fn colours(parameter_set: &[u8]) -> Option<Colours> {
         return None;
     }
     Colours::of_usability(&mut bits)
+}
+
+/// Reads up to the conformance window; gives the number of sub-layers but one, and the lines inside the window.
+fn up_to_size(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
+    const HALVED: u32 = 1;
+    const COLOUR_PLANES: u32 = 3;
+    bits.skip(4)?;
+    let sub_layers = bits.take(3)?;
+    bits.flag()?;
+    skip_profile(bits, sub_layers)?;
+    bits.exp_golomb()?;
+    let chroma = bits.exp_golomb()?;
+    if chroma == COLOUR_PLANES {
+        bits.flag()?;
+    }
+    bits.exp_golomb()?;
+    let height = bits.exp_golomb()?;
+    let mut cut = 0u32;
+    if bits.flag()? {
+        bits.skip_exp_golomb(2)?;
+        let lines = if chroma == HALVED { 2 } else { 1 };
+        cut = bits.exp_golomb()?.saturating_add(bits.exp_golomb()?).saturating_mul(lines);
+    }
+    Some((sub_layers, height.checked_sub(cut)?))
 }
 
 /// profile_tier_level.
@@ -168,4 +190,26 @@ fn predicted(bits: &mut Bits<'_>, before: &[i64]) -> Option<Vec<i64>> {
     }
     distances.sort_by_key(|distance| (*distance > 0, distance.abs()));
     Some(distances)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of x265: 320x192, 4:2:0, 8 bits.
+    const SET: [u8; 29] = [
+        0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x40, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x3c, 0xa0, 0x0a, 0x08, 0x0c,
+        0x16, 0x59, 0x59, 0x52, 0x93, 0x0b, 0xc0,
+    ];
+
+    #[test]
+    fn the_height_is_read_behind_the_profile_or_not_at_all() {
+        let mut record = vec![0; 22];
+        record.extend([2, 0x20, 0, 1, 0, 2, 0x40, 1, 0x21, 0, 1, 0, SET.len() as u8]);
+        record.extend(SET);
+        assert_eq!(height_in_record(&record), Some(192));
+        for length in 0..record.len() {
+            assert_eq!(height_in_record(&record[..length]), None, "{length}");
+        }
+    }
 }
