@@ -73,6 +73,9 @@ fn details(stream: &MediaStream) -> String {
             f64::from(video.frame_rate_num) / f64::from(video.frame_rate_den.max(1))
         ));
     }
+    if video.mirrored {
+        parts.push("mirrored".into());
+    }
     if video.rotation_deg != 0 {
         parts.push(format!("rotated {}°", video.rotation_deg));
     }
