@@ -54,6 +54,8 @@ struct State {
     nominal: Option<i64>,
     /// Pictures of one stamp.
     held: Vec<Held>,
+    /// Caps of pictures that have not come yet.
+    caps_behind: Option<gst::Event>,
     /// Where the last picture begins that has left.
     sent: Option<i64>,
     /// Distance of the last two pictures that had stamps of their own.
@@ -134,10 +136,15 @@ impl Stamper {
             Some(info) => heard(&state, rule, &buffer, &info),
             None => state.shown(rule, buffer),
         };
+        let caps = state.caps_behind.take();
         drop(state);
-        ready
+        let flow = ready
             .into_iter()
-            .try_fold(gst::FlowSuccess::Ok, |_, buffer| self.source.push(buffer))
+            .try_fold(gst::FlowSuccess::Ok, |_, buffer| self.source.push(buffer))?;
+        if let Some(caps) = caps {
+            self.source.push_event(caps);
+        }
+        Ok(flow)
     }
 
     fn hear(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -150,14 +157,17 @@ impl Stamper {
                 *state = State {
                     sound: state.sound.take(),
                     nominal: state.nominal,
+                    caps_behind: state.caps_behind.take(),
                     ..State::default()
                 };
                 (Vec::new(), Some(event))
             }
             gst::EventView::Caps(caps) => {
-                let last = state.last(rule);
                 state.describe(caps.caps());
-                (last, Some(event))
+                // How long the last picture of the old caps lasts, the first one of the new tells.
+                let waits = !state.held.is_empty();
+                state.caps_behind = waits.then(|| event.clone());
+                (Vec::new(), (!waits).then_some(event))
             }
             gst::EventView::Eos(_) => (state.last(rule), Some(event)),
             _ => (Vec::new(), Some(event)),
@@ -218,7 +228,7 @@ impl State {
             own: own.max(held),
             limit,
         };
-        if own <= held {
+        if own <= held && self.caps_behind.is_none() {
             rule.counters.moved_stamps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             self.held.push(picture);
             return if self.held.len() < MOST_ALIKE {
@@ -227,8 +237,9 @@ impl State {
                 self.release(held + LEAST_STEP)
             };
         }
-        let ready = self.release(own);
-        self.held.push(picture);
+        let begins = if own > held { own } else { held + LEAST_STEP };
+        let ready = self.release(begins);
+        self.held.push(Held { own: begins, ..picture });
         ready
     }
 
