@@ -7,6 +7,7 @@ use std::{
 };
 
 use gst::prelude::*;
+use gst_video::video_frame::VideoBufferExt;
 
 use crate::reading::{self, Reading};
 
@@ -54,6 +55,8 @@ pub struct Track {
     pub end: Option<Duration>,
     /// Longest packet.
     pub longest: Duration,
+    /// Whether each packet is one field of a picture.
+    pub is_of_fields: bool,
     /// Packets whose decoding time lies before that of the one before.
     pub disorder: u64,
     /// Packets that begin behind the end of what is shown, as an edit list says it.
@@ -337,6 +340,7 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<D
     }
     track.packets += 1;
     track.bytes += buffer.size() as u64;
+    track.is_of_fields |= buffer.video_flags().contains(gst_video::VideoBufferFlags::ONEFIELD);
     if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
         track.key_packets += 1;
     }

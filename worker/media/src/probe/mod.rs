@@ -12,6 +12,7 @@ mod picture;
 mod pictures;
 mod programs;
 mod refuse;
+mod shape;
 mod sniff;
 mod streams;
 
@@ -30,7 +31,9 @@ use mps_proto::{
 };
 
 use crate::{
-    mp3, ranks,
+    mp3,
+    parse::shown::{Edges, Fields},
+    ranks,
     reading::Reading,
     walk::{Until, Walk, walk},
 };
@@ -73,6 +76,10 @@ pub struct InputFacts {
     pub still_picture: bool,
     /// Samples to drop at the start of an MP3 (LAME header plus decoder delay).
     pub mp3_delay_samples: u32,
+    /// What is cut away of the film's coded picture; its size is told without it.
+    pub edges: Edges,
+    /// How raw pictures are made of fields, which they do not say themselves.
+    pub raw_fields: Option<Fields>,
     /// Video tracks that are attached pictures, not film.
     pub attached_pictures: usize,
     /// Tracks of sound or film in an MP4 that last less than a fifth of it: the demuxer leaves them out.
@@ -142,6 +149,9 @@ fn mp4_facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, F
     descriptions::fill(&mut facts, &Description::of_mp4(&index));
     descriptions::name(&mut facts, &index);
     facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
+    if let Some(track) = index.tracks.iter().find(|track| track.handler == *b"vide") {
+        shape::by_index(&mut facts, &track.shown);
+    }
     Ok(facts)
 }
 
@@ -156,8 +166,12 @@ fn fill_from_index(media: &mut MediaInfo, index: &mp4::Index) -> Option<u64> {
         }
         for (stream, track) in streams.into_iter().zip(&tracks) {
             stream.duration = track.duration.and_then(to_proto);
+            let comes_in_fields = stream.codec == "hevc" && stream.video.as_ref().is_some_and(|video| video.interlaced);
             if let Some(video) = &mut stream.video {
-                set_pace(video, track.pace);
+                if !comes_in_fields {
+                    set_pace(video, track.pace);
+                }
+                (video.mirrored, video.rotation_deg) = (track.shown.turn.mirrored, track.shown.turn.rotation_deg);
             }
         }
         if kind == "video" && !index.edit_list_inside {
@@ -266,6 +280,7 @@ fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Inst
     if ["matroska", "webm"].contains(&container) {
         descriptions::fill(&mut facts, &Description::of_matroska(path));
     }
+    shape::by_file(&mut facts, path);
     Ok(facts)
 }
 

@@ -4,7 +4,10 @@ use std::{fs::File, io, path::Path, time::Duration};
 
 use crate::{
     isobmff::{self, FileBox, be32, be64, child, children, descendant},
-    parse::sample_entry::VideoEntry,
+    parse::{
+        sample_entry::VideoEntry,
+        shown::{self, Shown},
+    },
 };
 
 /// An edit that starts or ends this far inside the media is a cut, not the delay of a codec.
@@ -47,6 +50,7 @@ pub struct IndexTrack {
     pub is_edited: bool,
     /// Its name; empty when it has none.
     pub title: String,
+    pub shown: Shown,
 }
 
 impl IndexTrack {
@@ -184,6 +188,7 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
         title: descendant(trak, &[b"udta", b"name"])
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .unwrap_or_default(),
+        shown: shown::read(header, child(table, b"stsd").unwrap_or_default()),
     })
 }
 

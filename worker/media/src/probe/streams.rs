@@ -6,7 +6,10 @@ use gst::{StructureRef, TagList, tags};
 use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
 use super::{headers::Headers, names};
-use crate::walk::Track;
+use crate::{
+    parse::{dv, h265, shown::Turn},
+    walk::Track,
+};
 
 /// Tags that say in words what the contract has fields for.
 const TAGS_LEFT_OUT: &[&str] = &[
@@ -41,7 +44,7 @@ pub fn describe(index: i32, track: &Track, file_tags: &[TagList]) -> Option<Medi
         duration: None,
         bitrate_bps: bitrate(track),
         language: language(track),
-        video: (kind == "video").then(|| video(caps, &track.beginning, rotation(lists().chain(file_tags)))),
+        video: (kind == "video").then(|| by_packets(video(caps, &track.beginning, turn(lists().chain(file_tags))), track)),
         audio: (kind == "audio").then(|| audio(caps)),
     })
 }
@@ -76,14 +79,14 @@ fn bitrate(track: &Track) -> i64 {
     exact.or_else(nominal).map_or(0, i64::from)
 }
 
-/// Clockwise degrees for display; a mirrored picture keeps its rotation.
-fn rotation<'a>(mut lists: impl Iterator<Item = &'a TagList>) -> i32 {
-    let orientation = lists.find_map(|list| list.get::<tags::ImageOrientation>().map(|tag| tag.get().to_owned()));
-    match orientation.as_deref().map(|name| name.trim_start_matches("flip-")) {
-        Some("rotate-90") => 90,
-        Some("rotate-180") => 180,
-        Some("rotate-270") => 270,
-        _ => 0,
+/// Of the tags.
+fn turn<'a>(mut lists: impl Iterator<Item = &'a TagList>) -> Turn {
+    let told = lists.find_map(|list| list.get::<tags::ImageOrientation>().map(|tag| tag.get().to_owned()));
+    let told = told.unwrap_or_default();
+    let rotation = told.trim_start_matches("flip-").trim_start_matches("rotate-").parse();
+    Turn {
+        mirrored: told.starts_with("flip-"),
+        rotation_deg: rotation.unwrap_or(0),
     }
 }
 
@@ -94,7 +97,7 @@ fn audio(caps: &StructureRef) -> AudioProperties {
     }
 }
 
-fn video(caps: &StructureRef, packet: &[u8], rotation_deg: i32) -> VideoProperties {
+fn video(caps: &StructureRef, packet: &[u8], turn: Turn) -> VideoProperties {
     let headers = Headers { caps, packet };
     let (frame_rate_num, frame_rate_den) = fraction(caps, "framerate").filter(|(num, _)| *num > 0).unwrap_or((0, 1));
     let (pixel_aspect_num, pixel_aspect_den) = fraction(caps, "pixel-aspect-ratio")
@@ -109,7 +112,8 @@ fn video(caps: &StructureRef, packet: &[u8], rotation_deg: i32) -> VideoProperti
         frame_rate_den,
         pixel_aspect_num,
         pixel_aspect_den,
-        rotation_deg,
+        rotation_deg: turn.rotation_deg,
+        mirrored: turn.mirrored,
         interlaced: is_interlaced(&headers),
         pixel_format,
         bit_depth,
@@ -117,6 +121,32 @@ fn video(caps: &StructureRef, packet: &[u8], rotation_deg: i32) -> VideoProperti
         colorimetry,
         profile: caps.get::<&str>("profile").unwrap_or_default().to_owned(),
     }
+}
+
+/// With what packets tell and caps do not: where fields come one by one, two of them are a picture, and rates count fields.
+fn by_packets(mut video: VideoProperties, track: &Track) -> VideoProperties {
+    let of_dv = (track.media_type() == "video/x-dv").then(|| dv::pixel_aspect(&track.beginning));
+    if let Some((num, den)) = of_dv.flatten() {
+        (video.pixel_aspect_num, video.pixel_aspect_den) = (num, den);
+    }
+    if !track.is_of_fields {
+        return video;
+    }
+    video.interlaced = true;
+    let coded = track.caps.as_ref().and_then(|caps| caps.structure(0)).and_then(coded_height);
+    video.height_px = coded.unwrap_or(video.height_px) * 2;
+    (video.frame_rate_num, video.frame_rate_den) = match video.frame_rate_num % 2 {
+        0 => (video.frame_rate_num / 2, video.frame_rate_den),
+        _ => (video.frame_rate_num, video.frame_rate_den * 2),
+    };
+    video
+}
+
+/// Lines of a coded picture of H.265: parsers tell those of two fields, containers those of one.
+fn coded_height(caps: &StructureRef) -> Option<i32> {
+    let codec_data = caps.get::<gst::Buffer>("codec_data").ok()?;
+    let record = codec_data.map_readable().ok()?;
+    i32::try_from(h265::height_in_record(&record)?).ok()
 }
 
 /// Of what the caps tell, and the range by the stream's own headers: MP4's demuxer takes full range for limited, and parsers keep silent
@@ -165,7 +195,7 @@ fn is_interlaced(headers: &Headers) -> bool {
         headers.caps.get::<&str>("interlace-mode"),
         Ok("interleaved" | "mixed" | "fields" | "alternate")
     );
-    told || headers.may_hold_fields()
+    told || headers.caps.name() == "video/x-dv" || headers.may_hold_fields()
 }
 
 fn fraction(caps: &StructureRef, field: &str) -> Option<(i32, i32)> {
