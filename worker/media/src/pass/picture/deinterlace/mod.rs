@@ -197,8 +197,7 @@ impl Deinterlacer {
         if event.type_() == gst::EventType::FlushStop {
             let mut state = self.state();
             (state.before, state.waiting) = (None, None);
-        } else if event.is_serialized() {
-            // What waits stands in front of the event.
+        } else if super::ends_what_waits(&event) {
             let last = self.state().last();
             if let Ok(Some(picture)) = last {
                 let _ = self.source.push(picture);
