@@ -69,7 +69,7 @@ impl Extras {
 /// Whether a look gives the picture another size.
 pub fn scales(look: &Look, facts: &InputFacts) -> bool {
     let shown = rules::film(facts).and_then(|stream| match &look.crop {
-        Some(area) => Frame::of(stream).cut_to(stream, area),
+        Some(cut) => Frame::of(stream).cut_to(stream, &cut.area),
         None => Some(Frame::of(stream)),
     });
     let (across, down) = look.geometry.crop;

@@ -267,21 +267,18 @@ impl Source {
         let facts = order.facts;
         let video = rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default();
         let timeline = order.timelines.video.clone();
-        let mut chain = vec![
-            stamps::element(pipeline, "video-raw", timeline, counters)?,
-            picture::levels::element(pipeline, "video-levels")?,
-        ];
-        if video.interlaced && needs.decoded_fields {
-            let tee = make(pipeline, "tee", "video-fields-tee")?;
-            chain.extend([tee.clone(), raw_queue(pipeline, "video-fields-queue")?]);
-            self.decoded_fields = Some(tee);
+        let pictures = picture::Source::of(facts);
+        let mut chain = vec![stamps::element(pipeline, "video-raw", timeline, counters)?];
+        chain.extend(pictures.whole(pipeline)?);
+        chain.push(picture::levels::element(pipeline, "video-levels")?);
+        let takes_fields = video.interlaced && needs.decoded_fields;
+        if takes_fields && needs.decoded_video {
+            chain.extend(self.add_fields(pipeline, &pictures)?);
         }
-        // Decoders know better than headers which pictures are of fields: those that are not pass.
-        chain.extend(picture::deinterlace(pipeline, "video", false)?);
-        if let Some(direction) = picture::direction(video.rotation_deg, mps_proto::v1::Flip::None) {
-            let flip = make(pipeline, "videoflip", "video-upright")?;
-            flip.set_property_from_str("video-direction", direction);
-            chain.push(flip);
+        if takes_fields && !needs.decoded_video {
+            chain.extend(pictures.steady(pipeline, "video-steady")?);
+        } else {
+            chain.extend(pictures.upright(pipeline)?);
         }
         let tee = make(pipeline, "tee", "video-tee")?;
         tee.set_property("allow-not-linked", true);
@@ -293,6 +290,17 @@ impl Source {
         }
         self.decoded_video = Some(tee);
         chain.first().cloned().ok_or_else(|| broken("empty chain"))
+    }
+
+    /// A tee of fields beside the pictures that are made of them; gives what both come from.
+    fn add_fields(&mut self, pipeline: &gst::Pipeline, pictures: &picture::Source) -> Result<[gst::Element; 2], Failure> {
+        let split = make(pipeline, "tee", "video-fields-split")?;
+        let [scale, shape] = pictures.steady(pipeline, "video-fields-steady")?;
+        let tee = make(pipeline, "tee", "video-fields-tee")?;
+        tee.set_property("allow-not-linked", true);
+        link(&[&split, &scale, &shape, &tee])?;
+        self.decoded_fields = Some(tee);
+        Ok([split, raw_queue(pipeline, "video-fields-queue")?])
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     failure,
     pass::{
         encoders::{Gop, Rate, VideoEncode},
-        picture::{Colour, Hdr, Look},
+        picture::{Area, Colour, Hdr, Look},
     },
     rules::{Frame, Geometry, frame_rate, levels},
 };
@@ -83,7 +83,7 @@ fn unless_too_small(width: i32, height: i32) -> Result<(), Failure> {
     Err(failure::data(
         ErrorReason::Unsupported,
         format!("a film cannot have pictures of {width}x{height} pixels"),
-        "set width_px and height_px to 16 or more, or take a snapshot instead",
+        "set width_px and height_px to 16 or more, with allow_upscale and fit PAD, or take a snapshot instead",
     ))
 }
 
@@ -202,7 +202,10 @@ fn look(settings: &VideoSettings, stream: &MediaStream, bit_depth: i32) -> Resul
     let format = if bit_depth > 8 { "I420_10LE" } else { "I420" };
     Ok(Look {
         deinterlace: settings.deinterlace() == Deinterlace::On && progressive,
-        crop: settings.crop,
+        crop: settings.crop.map(|area| Area {
+            area,
+            of: crate::rules::pixels(stream),
+        }),
         rotation_deg,
         flip: settings.flip(),
         lanczos: settings.enhancement.as_ref().is_some_and(|wanted| wanted.lanczos()),

@@ -7,9 +7,12 @@ mod colour;
 mod deinterlace;
 pub mod jpeg;
 pub mod levels;
+mod source;
+mod steady;
 mod tone_curve;
 mod tone_map;
 mod tone_table;
+mod weave;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -23,6 +26,7 @@ use super::elements::{caps_filter, make, pad};
 use crate::rules::Geometry;
 
 pub use colour::{Colour, Hdr};
+pub use source::Source;
 
 /// What becomes of pictures, in the order of the fields.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ pub struct Look {
     /// Whether fields are made frames here; the tee's pictures are progressive already unless a node asked for the fields.
     pub deinterlace: bool,
     /// Area of the upright picture that is left.
-    pub crop: Option<CropArea>,
+    pub crop: Option<Area>,
     /// Clockwise degrees, a multiple of 90.
     pub rotation_deg: i32,
     pub flip: Flip,
@@ -47,6 +51,14 @@ pub struct Look {
     /// Pixel format in GStreamer's words, such as I420 or I420_10LE.
     pub format: &'static str,
     pub colour: Colour,
+}
+
+/// A part of pictures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    pub area: CropArea,
+    /// Size of the picture that its pixels count in: some parts of a film may have another one.
+    pub of: (i32, i32),
 }
 
 /// A stretch of the chain that another part of the pass makes, such as an enhancement or a mark.
@@ -241,13 +253,26 @@ pub fn direction(rotation_deg: i32, flip: Flip) -> Option<&'static str> {
     }
 }
 
-fn cut_to_area(pipeline: &gst::Pipeline, name: &str, area: &CropArea) -> Result<gst::Element, Failure> {
-    let area = *area;
+fn cut_to_area(pipeline: &gst::Pipeline, name: &str, area: &Area) -> Result<gst::Element, Failure> {
+    let Area { area, of } = *area;
     cut(pipeline, name, move |width, height| {
-        let right = width - area.left_px - area.width_px;
-        let bottom = height - area.top_px - area.height_px;
-        [area.left_px, right, area.top_px, bottom]
+        let across = |pixels: i32| scaled(pixels, width, of.0);
+        let down = |pixels: i32| scaled(pixels, height, of.1);
+        [
+            across(area.left_px),
+            width - across(area.left_px + area.width_px),
+            down(area.top_px),
+            height - down(area.top_px + area.height_px),
+        ]
     })
+}
+
+/// Pixels of a side of one length in a side of another.
+fn scaled(pixels: i32, side: i32, of: i32) -> i32 {
+    if side == of {
+        return pixels;
+    }
+    (f64::from(pixels) * f64::from(side) / f64::from(of.max(1))).round() as i32
 }
 
 /// Cuts the same share on both sides.
@@ -283,6 +308,20 @@ fn cut(
         gst::PadProbeReturn::Ok
     });
     Ok(crop)
+}
+
+/// Whether what an element holds back stands in front of an event. Tags may overtake it.
+fn ends_what_waits(event: &gst::Event) -> bool {
+    use gst::EventType;
+    let ends = [
+        EventType::StreamStart,
+        EventType::Caps,
+        EventType::Segment,
+        EventType::SegmentDone,
+        EventType::Gap,
+        EventType::Eos,
+    ];
+    ends.contains(&event.type_())
 }
 
 /// Templates of the two pads of an element of our own.
