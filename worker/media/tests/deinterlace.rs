@@ -6,6 +6,7 @@ mod pass_tools;
 use std::path::{Path, PathBuf};
 
 use kinds_tools::{likeness, made, transcode, video};
+use mps_proto::v1;
 use pass_tools::{ffmpeg, ffprobe};
 
 /// A film of fields, and the pixels and rate of the progressive film that it is made of.
@@ -35,7 +36,7 @@ const fn case(name: &'static str, size: &'static str, top_first: bool, pixels: &
 }
 
 /// Sizes, codecs, depths, subsampling and orders of fields: each with each of the others, as far as codecs have them.
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     case("dvd.mpg", "720x576", true, "yuv420p", MPEG2),
     case("ntsc.vob", "720x480", false, "yuv420p", "-top 0 MPEG2"),
     case("small.ts", "352x288", true, "yuv420p", MPEG2),
@@ -59,6 +60,7 @@ const CASES: [Case; 15] = [
         rate: "60000/1001",
         ..case("dv_ntsc.mov", "720x480", false, "yuv411p", "-c:v dvvideo")
     },
+    case("raw.mov", "320x192", true, "uyvy422", "-c:v rawvideo -pix_fmt uyvy422"),
     case("asp.avi", "352x288", true, "yuv420p", "-c:v mpeg4 -q:v 2 -flags +ildct+ilme"),
 ];
 
@@ -92,7 +94,16 @@ fn pictures_of_fields_are_like_the_progressive_source() {
     let folder = tempfile::tempdir().unwrap();
     for case in CASES {
         let (source, film) = films(folder.path(), &case);
-        let made = made(&film, vec![transcode("t", video())]);
+        let (width, height) = case.size.split_once('x').unwrap();
+        // DV has oblong pixels.
+        let as_coded = v1::VideoSettings {
+            width_px: width.parse().ok(),
+            height_px: height.parse().ok(),
+            fit: Some(v1::Fit::Stretch.into()),
+            allow_upscale: Some(true),
+            ..video()
+        };
+        let made = made(&film, vec![transcode("t", as_coded)]);
         let output = made.good("t");
         let per_second = if case.rate == "50" { 25.0 } else { 30_000.0 / 1001.0 };
         let times = times(&output);
@@ -109,5 +120,38 @@ fn pictures_of_fields_are_like_the_progressive_source() {
         let yadif = likeness((&film, &format!("setfield={order},yadif=parity={order},{same}")), (&source, &kept));
         assert!(ours > yadif - 0.01, "{}: {ours}, yadif {yadif}", case.name);
         eprintln!("{}: {ours} {yadif}", case.name);
+    }
+}
+
+/// H.265 has fields one by one: their pictures are woven, at half the rate and twice the height.
+#[test]
+fn fields_that_come_one_by_one_are_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=320x192:r=50:d=0.4 -c:v rawvideo -pix_fmt yuv420p",
+        &path("source.nut"),
+    );
+    // Of each progressive picture the field of its time: top lines of the first, bottom lines of the second.
+    let fields = "separatefields,select='eq(mod(n\\,4)\\,0)+eq(mod(n\\,4)\\,3)',setpts=N/50/TB";
+    let encoder = "-r 50 -c:v libx265 -preset ultrafast -crf 2 -x265-params interlace=tff:log-level=error";
+    for name in ["fields.mp4", "fields.ts"] {
+        ffmpeg(&format!("-i {} -vf {fields} {encoder}", path("source.nut").display()), &path(name));
+        let made = made(&path(name), vec![transcode("t", video())]);
+        let info = made.result.input.as_ref().unwrap().streams[0].video.clone().unwrap();
+        assert_eq!((info.interlaced, info.height_px, info.frame_rate_num), (true, 192, 25), "{name}");
+        let output = made.good("t");
+        let times = times(&output);
+        let right = (0..times.len()).all(|number| (times[number] - number as f64 / 25.0).abs() < 0.002);
+        assert!(times.len() == 10 && right, "{name}: {times:?}");
+        let same = "settb=1/25,setpts=N,format=yuv420p";
+        let kept = format!("select='not(mod(n\\,2))',{same}");
+        let ours = likeness((&output, same), (&path("source.nut"), &kept));
+        let yadif = likeness(
+            (&path(name), &format!("weave=top,yadif=parity=tff,{same}")),
+            (&path("source.nut"), &kept),
+        );
+        assert!(ours > yadif - 0.01, "{name}: {ours}, yadif {yadif}");
+        eprintln!("{name}: {ours} {yadif}");
     }
 }

@@ -210,8 +210,9 @@ pub fn span(milliseconds: i64) -> Option<prost_types::Duration> {
 /// RGB of a file's picture at a time, brought to a size. `part`: ffmpeg's words for a part of it, such as `crop=10:10:0:0`.
 pub fn pixels(file: &Path, part: &str, time: f64, (width, height): (usize, usize)) -> Vec<[u8; 3]> {
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-ss", &time.to_string(), "-i"])
+        .args(["-v", "error", "-nostdin", "-i"])
         .arg(file)
+        .args(["-ss", &time.to_string()])
         .args(["-vf", &format!("{part},scale={width}:{height}:flags=area,format=rgb24")])
         .args(["-frames:v", "1", "-f", "rawvideo", "-"])
         .output()
