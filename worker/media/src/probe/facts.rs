@@ -21,7 +21,7 @@ pub struct StreamFacts {
 }
 
 /// What a stream is to a pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The film, or the still picture.
     Film,
