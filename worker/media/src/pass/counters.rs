@@ -26,6 +26,12 @@ use crate::{
 pub struct Counters {
     /// Grows whenever media moves.
     pub ticks: AtomicU64,
+    /// How far the input was read, in bytes.
+    pub read_to: AtomicU64,
+    /// Threads that wait for somebody else, such as for uploads.
+    pub outside: AtomicU64,
+    /// Whether members of sets were handed over: a pass that did cannot begin anew.
+    pub handed_over: AtomicBool,
     /// Decoders that run over the film.
     pub video_decoders: AtomicU64,
     pub decoded: Stretch,
@@ -162,6 +168,19 @@ impl Counters {
         self.ticks.fetch_add(1, Relaxed);
     }
 
+    /// Whether nothing more is waited for from a node.
+    pub fn is_done(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.done.load(Relaxed))
+    }
+
+    /// Runs what waits for somebody else: no standstill of the pass, however long it takes.
+    pub fn outside<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.outside.fetch_add(1, Relaxed);
+        let ended = wait();
+        self.outside.fetch_sub(1, Relaxed);
+        ended
+    }
+
     /// Own time at which the film's packets end, in nanoseconds. Where the pass stops earlier, packets of later pictures may come first: the
     /// last picture stands until the stop.
     pub fn film_end(&self, timeline: &Timeline) -> i64 {
@@ -221,6 +240,18 @@ impl DamageSpan {
         };
         self.earlier.load(Relaxed) + in_attempt
     }
+}
+
+/// Notes how far the input is read, at the pad of the element that reads the file.
+pub fn count_input(pad: &gst::Pad, counters: &std::sync::Arc<Counters>) {
+    let counters = counters.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer() {
+            let end = buffer.offset().saturating_add(buffer.size() as u64);
+            counters.read_to.fetch_max(end, Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Counts buffers that pass a pad, in running time; `pick` says where.

@@ -76,9 +76,17 @@ pub fn demux_queue(pipeline: &gst::Pipeline) -> Result<gst::Element, Failure> {
     Ok(queue)
 }
 
+/// The head of a branch: what breaks behind it takes nothing more, and those in front of it go on as if it did.
+pub fn guard(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, Failure> {
+    let guard = make(pipeline, "errorignore", name)?;
+    guard.set_property("ignore-notlinked", true);
+    guard.set_property_from_str("convert-to", "ok");
+    Ok(guard)
+}
+
 /// A new branch of a tee. An error in it stays in it: the tee goes on with the others.
 pub fn branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> Result<(gst::Pad, gst::Element), Failure> {
-    let guard = make(pipeline, "errorignore", name)?;
+    let guard = guard(pipeline, name)?;
     let pad = tee.request_pad_simple("src_%u").ok_or_else(|| broken("the tee gives no pad"))?;
     let sink = guard.static_pad("sink").ok_or_else(|| broken("errorignore has no sink pad"))?;
     pad.link(&sink).map_err(|error| broken(&error.to_string()))?;

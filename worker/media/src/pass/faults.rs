@@ -80,24 +80,32 @@ fn explanation(debug: &str) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
-/// A pass that does not move. Stream and position say where, so that a standstill at the same place is known again.
+/// A pass that does not move.
 pub fn stalled(counters: &Counters, needs: Needs, words: &Words) -> Failure {
     let (stream, at) = place(counters, needs);
-    let seconds = format!("{:.2}", at.as_secs_f64());
+    let read = counters.read_to.load(std::sync::atomic::Ordering::Relaxed);
     let heard: Vec<&str> = words.0.iter().map(String::as_str).collect();
     let heard = if heard.is_empty() {
         String::new()
     } else {
         format!("; GStreamer said: {}", heard.join("; "))
     };
-    let read = counters.read_to.load(std::sync::atomic::Ordering::Relaxed);
-    let message = format!("nothing moves in the pass: its {stream} stands at {seconds} s, {read} bytes of the input were read{heard}");
+    stalled_at(
+        stream,
+        at,
+        &format!("nothing moves in the pass, {read} bytes of the input were read{heard}"),
+    )
+}
+
+/// A standstill. Stream and position say where, so that a standstill at the same place is known again.
+pub fn stalled_at(stream: &str, at: Duration, message: &str) -> Failure {
+    let position = format!("{:.2}", at.as_secs_f64());
     let failure = failure::node(
         ErrorReason::Stalled,
-        message,
+        format!("{message}: its {stream} stands at {position} s"),
         "it is tried again; a standstill at the same place is then the file's own",
     );
-    failure::with(failure, &[("stream", stream), ("position", &seconds)])
+    failure::with(failure, &[("stream", stream), ("position", &position)])
 }
 
 /// The stream that got least far, and how far; of those that any node uses.

@@ -3,13 +3,13 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
-use super::{Running, bus, clip::clock, elements::broken};
+use super::{Running, clip::clock, counters::Counters, elements::broken, faults, stall::Watch};
 use crate::{
     entry,
     probe::{InputFacts, Place},
@@ -17,8 +17,6 @@ use crate::{
 };
 
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(20);
-/// How long nothing may move.
-const STALL: Duration = Duration::from_secs(60);
 /// Containers in which a seek finds key frames by an index.
 const INDEXED: [&str; 3] = ["mp4", "matroska", "webm"];
 /// Times of key frames that went through containers are this far off at most.
@@ -104,18 +102,24 @@ fn look(path: &Path, facts: &InputFacts, time: Duration, seeks: bool, tick: &dyn
 
 /// Until something is so, or the file cannot be read further.
 fn wait(bus: &gst::Bus, seen: &Mutex<Seen>, tick: &dyn Fn(), is_so: &dyn Fn(&Seen) -> bool) -> Result<(), Failure> {
-    let (mut packets, mut moved) = (0, Instant::now());
+    let (mut packets, counters) = (0, Counters::default());
+    let mut watch = Watch::new(&counters);
     while !is_so(&lock(seen)) {
         if bus.timed_pop_filtered(POLL, &[gst::MessageType::Error]).is_some() {
             return Ok(());
         }
         let now = lock(seen).packets;
         if now != packets {
-            (packets, moved) = (now, Instant::now());
+            packets = now;
+            counters.tick();
             tick();
         }
-        if moved.elapsed() > STALL {
-            return Err(bus::stalled("nothing came out of the input while its key frames were looked for"));
+        if watch.has_stalled() {
+            return Err(faults::stalled_at(
+                "film",
+                Duration::ZERO,
+                "nothing comes out of the input while its key frames are looked for",
+            ));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod counters;
 pub mod elements;
 pub mod encoders;
+mod faults;
 pub mod file;
 mod flv;
 pub mod forms;
@@ -16,6 +17,7 @@ mod gate;
 pub mod keys;
 mod leaps;
 mod own_pictures;
+mod owners;
 mod packets;
 pub mod pick;
 pub mod picture;
@@ -27,9 +29,11 @@ mod sequence;
 pub mod sheets;
 mod skip;
 mod source;
+mod stall;
 mod stamps;
 pub mod streams;
 mod tags;
+mod unparsed;
 pub mod video;
 
 use std::{
@@ -53,9 +57,11 @@ use crate::{
     timeline::{Timeline, Timelines, nanoseconds},
 };
 use audio::AudioEncode;
+use bus::Bus;
 use clip::Window;
 use counters::Counters;
 use elements::broken;
+use owners::{Owners, Part};
 use source::Source;
 
 pub use seek::Range;
@@ -137,7 +143,7 @@ pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> 
 /// Why an attempt ended.
 pub enum Trouble {
     NoSeek,
-    /// The pass does not start because of these nodes; it does without them.
+    /// The pass does not start, or does not go on, because of these nodes; it does without them.
     Unstartable(HashMap<usize, Failure>),
     Failed(Failure),
 }
@@ -162,13 +168,20 @@ fn attempt(
 ) -> Result<Outcome, Trouble> {
     let pipeline = gst::Pipeline::builder().name("pass").build();
     let guard = Running(pipeline.clone());
-    let (source, feeder) = source(&pipeline, order, counters)?;
+    let members = patient(order.members, counters);
+    let order = &Order {
+        members: &members,
+        ..*order
+    };
+    let (mut source, feeder) = source(&pipeline, order, unstartable, counters)?;
+    let owners = std::mem::take(&mut source.owners);
     let mut graph = Graph {
         pipeline: &pipeline,
         source: &source,
         order,
         range,
         counters,
+        owners,
         sound: Vec::new(),
     };
     let mut branches: Vec<Option<Box<dyn Branch>>> = Vec::with_capacity(order.jobs.len());
@@ -179,14 +192,24 @@ fn attempt(
             continue;
         }
         match job.build(&mut graph, node) {
-            Ok(branch) => branches.push(Some(branch)),
+            Ok(branch) => {
+                branches.push(Some(branch));
+                graph.owners.record(&pipeline, Part::Node(node));
+            }
             Err(failure) => return Err(Trouble::Unstartable(HashMap::from([(node, failure)]))),
         }
     }
     if unstartable.len() == order.jobs.len() {
         return Ok(Outcome::of_failures(order, unstartable, counters.clone()));
     }
-    let sharing: bus::Sharing = graph.sound.iter().map(|sound| (sound.owner, sound.users.clone())).collect();
+    let Graph { mut owners, sound, .. } = graph;
+    let needs = order.jobs.iter().map(|job| job.needs());
+    owners.settle(needs, sound.into_iter().map(|sound| sound.users).collect());
+    let mut bus = Bus {
+        pipeline: &pipeline,
+        counters,
+        owners,
+    };
     counters.damage.begin(range);
     counters
         .shown_until
@@ -195,11 +218,9 @@ fn attempt(
         .to_the_end
         .store(range.stop.is_none(), std::sync::atomic::Ordering::Relaxed);
     let gates = seek::close(&source.gates, range);
-    if let Err(error) = pipeline.set_state(gst::State::Playing) {
-        return Err(bus::why_unstartable(&pipeline, &sharing).unwrap_or_else(|| broken(&error.to_string()).into()));
-    }
-    let ended = seek::perform(&pipeline, gates, range, order.timelines)
-        .and_then(|()| bus::run(&pipeline, counters, sharing, tick).map_err(Trouble::from));
+    bus.start()?;
+    let ended = seek::perform(&bus, gates, range, order.timelines).and_then(|()| bus.run(tick));
+    drop(bus);
     drop(guard);
     drop(feeder);
     let failures = match ended {
@@ -241,16 +262,31 @@ fn shown_until(facts: &InputFacts, range: &Range) -> i64 {
     range.stop.zip(film).map_or(0, |(stop, film)| nanoseconds(stop.min(film)))
 }
 
+/// Where uploads are slow the pass waits for them, and that is no standstill.
+fn patient(members: &Members, counters: &Arc<Counters>) -> Members {
+    let (members, counters) = (members.clone(), counters.clone());
+    Arc::new(move |member| {
+        counters.handed_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        counters.outside(|| members(member));
+    })
+}
+
 fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
     branch.stop().map(|()| branch)
 }
 
-fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(Source, Option<own_pictures::Feeder>), Failure> {
+fn source(
+    pipeline: &gst::Pipeline,
+    order: &Order,
+    unstartable: &HashMap<usize, Failure>,
+    counters: &Arc<Counters>,
+) -> Result<(Source, Option<own_pictures::Feeder>), Failure> {
     if order.facts.own_pictures {
         let (head, feeder) = own_pictures::source(pipeline, order.input, &order.facts.media.container, order.max_pixels)?;
         return Ok((Source::raw_pictures(pipeline, &head, order, counters)?, Some(feeder)));
     }
-    let needs = order.jobs.iter().fold(Needs::default(), |needs, job| needs.and(job.needs()));
+    let jobs = order.jobs.iter().enumerate().filter(|(node, _)| !unstartable.contains_key(node));
+    let needs = jobs.fold(Needs::default(), |needs, (_, job)| needs.and(job.needs()));
     let source = Source::file(pipeline, order, needs, counters)?;
     let skipped = skip::Plan::of(order.jobs, order.facts, &order.timelines.video);
     if let (Some(plan), Some(entry)) = (skipped, &source.decoder_entry) {
@@ -265,7 +301,6 @@ struct Sound {
     clip: Clip,
     tracks: Vec<usize>,
     packets: gst::Element,
-    owner: usize,
     users: Vec<usize>,
 }
 
@@ -277,6 +312,7 @@ pub struct Graph<'a> {
     /// The part of the input that this attempt reads.
     pub range: &'a Range,
     pub counters: &'a Arc<Counters>,
+    owners: Owners,
     sound: Vec<Sound>,
 }
 
@@ -294,13 +330,14 @@ impl Graph<'_> {
         let tees = self.tracks(tracks)?;
         let window = Window::raw(clip);
         let prefix = format!("n{node}-sound{}", self.sound.len());
+        self.owners.record(self.pipeline, Part::Node(node));
         let packets = audio::encode(self.pipeline, &tees, node, &prefix, settings, &window, self.counters)?;
+        self.owners.record(self.pipeline, Part::Encoder(self.sound.len()));
         self.sound.push(Sound {
             settings: settings.clone(),
             clip,
             tracks: tracks.to_vec(),
             packets: packets.clone(),
-            owner: node,
             users: vec![node],
         });
         Ok(packets)

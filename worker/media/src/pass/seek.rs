@@ -1,16 +1,15 @@
 //! Passes over a part of the input: one seek before any data reaches a muxer.
 
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::{sync::mpsc, time::Duration};
 
 use gst::prelude::*;
 
 use super::{
-    Trouble, bus,
+    Trouble,
+    bus::Bus,
     clip::{clock, widened_segment},
     counters::{Counters, Stretch},
+    faults::Words,
 };
 use crate::{job::Job, probe::InputFacts, timeline::Timelines};
 
@@ -25,8 +24,6 @@ const BEFORE_FIRST_PICTURE: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_millis(100);
 /// How far behind the last picture a pass goes on.
 const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
-/// How long the first packet may take.
-const FIRST_DATA: Duration = Duration::from_secs(30);
 
 /// The part of the input that a pass reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +125,9 @@ fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
 }
 
 /// Waits for the first data, seeks, and opens the gates.
-pub fn perform(pipeline: &gst::Pipeline, gates: Option<Gates>, range: &Range, timelines: &Timelines) -> Result<(), Trouble> {
+pub fn perform(bus: &Bus, gates: Option<Gates>, range: &Range, timelines: &Timelines) -> Result<(), Trouble> {
     let Some(gates) = gates else { return Ok(()) };
-    let pad = first_data(pipeline, &gates.reached)?;
+    let pad = first_data(bus, &gates.reached)?;
     let start = timelines.video.media(range.start).min(timelines.audio.media(range.start));
     let last = |stop| timelines.video.media(stop).max(timelines.audio.media(stop));
     let (stop_type, stop) = match range.stop {
@@ -166,15 +163,15 @@ fn entry_of(gate: &gst::Pad) -> Option<gst::Pad> {
     gate.iterate_internal_links().into_iter().find_map(Result::ok)
 }
 
-fn first_data(pipeline: &gst::Pipeline, reached: &mpsc::Receiver<gst::Pad>) -> Result<gst::Pad, Trouble> {
-    let deadline = Instant::now() + FIRST_DATA;
-    while Instant::now() < deadline {
+fn first_data(bus: &Bus, reached: &mpsc::Receiver<gst::Pad>) -> Result<gst::Pad, Trouble> {
+    let mut watch = bus.watch();
+    while !watch.has_stalled() {
         if let Ok(pad) = reached.recv_timeout(Duration::from_millis(50)) {
             return Ok(pad);
         }
-        if let Some(failure) = bus::early_error(pipeline) {
+        if let Some(failure) = bus.early_error() {
             return Err(failure.into());
         }
     }
-    Err(bus::stalled("no data came out of the input").into())
+    Err(bus.stalled(&Words::default()).into())
 }

@@ -11,9 +11,11 @@ use mps_proto::worker::v1::Failure;
 use super::{
     Order,
     counters::{self, Counters},
-    elements::{broken, demux_queue, link, make, pad, raw_queue},
+    elements::{broken, demux_queue, guard, link, make, pad, raw_queue},
+    owners::{Owners, Part},
     picture, stamps,
     streams::{self, Role},
+    unparsed,
 };
 use crate::{
     job::Needs,
@@ -35,6 +37,7 @@ pub struct Source {
     pub decoder_entry: Option<gst::Pad>,
     /// Source pads of the demuxer's queues: where a seek waits for the first data.
     pub gates: Vec<gst::Pad>,
+    pub owners: Owners,
 }
 
 /// Pads that streams of the file go to.
@@ -60,8 +63,13 @@ impl Source {
     /// A media file.
     pub fn file(pipeline: &gst::Pipeline, order: &Order, needs: Needs, counters: &Arc<Counters>) -> Result<Self, Failure> {
         let parse = reading::open(pipeline, order.input, &order.facts.reading, "source").map_err(|error| broken(&error))?;
+        unparsed::leave(&parse, needs);
         let queue = demux_queue(pipeline)?;
         let mut source = Self::default();
+        source.owners.record(pipeline, Part::Input);
+        if let Some(file) = parse.static_pad("sink").and_then(|sink| sink.peer()) {
+            counters::count_input(&file, counters);
+        }
         let entries = Entries {
             video: source.add_video(pipeline, &queue, order, needs, counters)?,
             audio: source.add_sound(pipeline, &queue, order, needs, counters)?,
@@ -82,12 +90,13 @@ impl Source {
         if !decodes && !needs.copied_video {
             return Ok(None);
         }
-        let (entry, tee) = self.entry(pipeline, queue, "video")?;
+        let (entry, tee) = self.entry(pipeline, queue, "video", Place::Film)?;
         if decodes {
             let head = self.add_pictures(pipeline, order, needs, counters)?;
             let pad = decode(pipeline, &tee, &head, "video", counters)?;
             correct_range(&pad, order.facts);
             self.decoder_entry = Some(pad);
+            self.owners.record(pipeline, Part::Decoded(Place::Film));
         }
         self.copied_video = needs.copied_video.then_some(tee);
         Ok(Some(entry))
@@ -104,11 +113,12 @@ impl Source {
         let mut entries = BTreeMap::new();
         for track in needs.decoded_tracks.and(needs.copied_tracks).iter() {
             let kind = format!("audio{track}");
-            let (entry, tee) = self.entry(pipeline, queue, &kind)?;
+            let (entry, tee) = self.entry(pipeline, queue, &kind, Place::Sound(track))?;
             if needs.decoded_tracks.contains(track) {
                 let (head, decoded) = decoded_audio(pipeline, &kind, order, counters)?;
                 decode(pipeline, &tee, &head, &kind, counters)?;
                 self.decoded_tracks.insert(track, decoded);
+                self.owners.record(pipeline, Part::Decoded(Place::Sound(track)));
             }
             if needs.copied_tracks.contains(track) {
                 self.copied_tracks.insert(track, tee);
@@ -121,18 +131,26 @@ impl Source {
     /// Pictures that code of our own reads; `head` gives RGBA.
     pub fn raw_pictures(pipeline: &gst::Pipeline, head: &gst::Element, order: &Order, counters: &Arc<Counters>) -> Result<Self, Failure> {
         let mut source = Self::default();
+        source.owners.record(pipeline, Part::Input);
         let needs = Needs {
             decoded_video: true,
             ..Needs::default()
         };
         let entry = source.add_pictures(pipeline, order, needs, counters)?;
         link(&[head, &entry])?;
+        source.owners.record(pipeline, Part::Decoded(Place::Film));
         counters.video_decoders.store(1, Relaxed);
         Ok(source)
     }
 
     /// A queue of the demuxer and a tee behind it.
-    fn entry(&mut self, pipeline: &gst::Pipeline, queue: &gst::Element, kind: &str) -> Result<(gst::Pad, gst::Element), Failure> {
+    fn entry(
+        &mut self,
+        pipeline: &gst::Pipeline,
+        queue: &gst::Element,
+        kind: &str,
+        stream: Place,
+    ) -> Result<(gst::Pad, gst::Element), Failure> {
         let sink = queue
             .request_pad_simple("sink_%u")
             .ok_or_else(|| broken("the demuxer's queue gives no pad"))?;
@@ -141,6 +159,8 @@ impl Source {
         let tee = make(pipeline, "tee", &format!("{kind}-parsed"))?;
         gate.link(&pad(&tee, "sink")?).map_err(|error| broken(&error.to_string()))?;
         self.gates.push(gate);
+        self.owners.enter(&sink, stream);
+        self.owners.record(pipeline, Part::Parsed(stream));
         Ok((sink, tee))
     }
 }
@@ -168,10 +188,10 @@ fn route(pipeline: &gst::Pipeline, parse: &gst::Element, entries: Entries, facts
     });
     let weak = pipeline.downgrade();
     reading::when_all_known(parse, move |_| {
-        let missing = entries.all().any(|entry| !entry.is_linked());
-        if let Some(pipeline) = weak.upgrade().filter(|_| missing) {
+        let Some(pipeline) = weak.upgrade() else { return };
+        for missing in entries.all().filter(|entry| !entry.is_linked()) {
             let message = gst::message::Error::builder(gst::StreamError::Demux, "a stream that the header names is not in the file")
-                .src(&pipeline)
+                .src(missing)
                 .build();
             let _ = pipeline.post_message(message);
         }
@@ -203,9 +223,10 @@ fn decode(
     kind: &str,
     counters: &Arc<Counters>,
 ) -> Result<gst::Pad, Failure> {
+    let guard = guard(pipeline, &format!("{kind}-decode-guard"))?;
     let queue = raw_queue(pipeline, &format!("{kind}-decode-queue"))?;
     let decoder = make(pipeline, "decodebin", &format!("{kind}-decode"))?;
-    link(&[parsed, &queue, &decoder])?;
+    link(&[parsed, &guard, &queue, &decoder])?;
     if kind == "video" {
         count_decoders(&decoder, counters);
     }

@@ -111,13 +111,38 @@ mod tests {
         let mut watch = Watch::new(&counters);
         let ends = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| while !ends.load(Relaxed) {});
+            scope.spawn(|| {
+                while !ends.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
             assert!(!after(&mut watch, FRUITLESS - LONGEST_STEP));
             counters.tick();
             assert!(!after(&mut watch, LONGEST_STEP));
             assert!(after(&mut watch, FRUITLESS));
             ends.store(true, Relaxed);
         });
+    }
+
+    /// Other tests compute meanwhile: this one has a process of its own.
+    #[test]
+    fn a_process_whose_threads_all_sleep_has_stalled() {
+        let name = "pass::stall::tests::asleep";
+        let alone = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", name, "--test-threads", "1"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stdout);
+        assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "run by the test above"]
+    fn asleep() {
+        let counters = Counters::default();
+        let mut watch = Watch::new(&counters);
+        assert!(!after(&mut watch, ASLEEP - LONGEST_STEP));
+        assert!(after(&mut watch, LONGEST_STEP));
     }
 
     #[test]
