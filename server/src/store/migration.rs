@@ -4,12 +4,18 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
 
 mod sets;
+mod stalls;
 
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Initial), Box::new(Templates), Box::new(sets::Sets)]
+        vec![
+            Box::new(Initial),
+            Box::new(Templates),
+            Box::new(sets::Sets),
+            Box::new(stalls::Stalls),
+        ]
     }
 }
 

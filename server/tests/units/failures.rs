@@ -2,11 +2,11 @@
 
 use mps_proto::{
     v1::{self, ErrorReason, TaskState},
-    worker::v1::{CommitState, FailureKind},
+    worker::v1::{CommitState, Failure, FailureKind},
 };
 use mps_server::{
     service::{
-        fail::{self, AttemptOver},
+        fail::{self, AttemptOver, errors},
         fence::UnitError,
         states::UnitState,
         uploads, workers,
@@ -22,6 +22,8 @@ crate::on_both!(
     crash_splits_the_unit_into_its_nodes,
     unit_handed_back_is_not_charged,
     failing_twice_counts_once,
+    second_standstill_at_one_place_is_the_files_fault,
+    standstill_is_remembered_when_the_unit_is_split,
     worker_whose_units_succeed_elsewhere_is_drained,
     open_upload_is_given_again_and_parts_are_checked,
     janitor_aborts_what_a_dead_server_left,
@@ -128,6 +130,57 @@ async fn failing_twice_counts_once(bench: Bench) {
     let again = bench.fail(&token, FailureKind::Node, ErrorReason::Stalled, false).await;
     assert!(matches!(again, Err(UnitError::Fenced)));
     assert_eq!(bench.unit(&token.unit_id).await.charged, 1);
+}
+
+fn stalled_at(position: &str, split: bool) -> AttemptOver {
+    let mut status = errors::status(tonic::Code::Internal, ErrorReason::Stalled, "nothing moves", "wait");
+    for (key, value) in [("stream", "film"), ("position", position)] {
+        status = errors::with_metadata(status, key, value);
+    }
+    AttemptOver {
+        failure: Failure {
+            kind: FailureKind::Node as i32,
+            status: Some(status),
+        },
+        split,
+        ..AttemptOver::default()
+    }
+}
+
+async fn second_standstill_at_one_place_is_the_files_fault(bench: Bench) {
+    bench.join("w1", &[]).await;
+    let task = bench.task(TaskSpec::default()).await;
+    for position in ["3.00", "9.00"] {
+        let (token, _) = bench.leased("w1").await;
+        fail::fail(&bench.app, &token, stalled_at(position, false)).await.unwrap();
+        assert_eq!(bench.state(&task).await, TaskState::Processing, "{position}");
+    }
+    let other = bench.task(TaskSpec::default()).await;
+    let (last, _) = bench.leased("w1").await;
+    fail::fail(&bench.app, &last, stalled_at("20.00", false)).await.unwrap();
+    assert_eq!(bench.state(&task).await, TaskState::Failed, "three attempts are enough");
+    for _ in 0..2 {
+        let (token, _) = bench.leased("w1").await;
+        fail::fail(&bench.app, &token, stalled_at("3.00", false)).await.unwrap();
+    }
+    let error = bench.row(&other).await.task.error.expect("failed at the second time");
+    assert_eq!(error.code, tonic::Code::FailedPrecondition as i32);
+}
+
+async fn standstill_is_remembered_when_the_unit_is_split(bench: Bench) {
+    bench.join("w1", &[]).await;
+    let spec = TaskSpec {
+        nodes: 2,
+        ..TaskSpec::default()
+    };
+    let task = bench.task(spec).await;
+    let (token, _) = bench.leased("w1").await;
+    fail::fail(&bench.app, &token, stalled_at("3.00", true)).await.unwrap();
+    let (good, unit) = bench.leased("w1").await;
+    assert_eq!(bench.finish(&good, &unit).await, CommitState::Published);
+    let (bad, _) = bench.leased("w1").await;
+    fail::fail(&bench.app, &bad, stalled_at("3.10", true)).await.unwrap();
+    assert_eq!(bench.state(&task).await, TaskState::PartiallySucceeded);
 }
 
 async fn worker_whose_units_succeed_elsewhere_is_drained(bench: Bench) {

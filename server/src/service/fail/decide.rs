@@ -6,7 +6,7 @@ use mps_proto::{
     worker::v1::{Failure, FailureKind},
 };
 
-use super::errors;
+use super::{errors, stall};
 use crate::store::leases::{Requeue, UnitRow};
 
 /// Most bytes of the child's log that an error carries.
@@ -89,6 +89,8 @@ pub struct Circumstances {
     pub cancelled: bool,
     /// The same failure was seen on another worker.
     pub elsewhere_too: bool,
+    /// An earlier attempt stood still at the same place.
+    pub stalled_here_before: bool,
     pub max_attempts: i32,
 }
 
@@ -121,7 +123,7 @@ pub fn of_unit(unit: &UnitRow, over: &AttemptOver, around: &Circumstances) -> Fa
         let charged = (unit.charged + 1).min(around.max_attempts - 1);
         let how = Requeue {
             charge: 0,
-            ..elsewhere(unit)
+            ..elsewhere(unit, over)
         };
         return Fate::Split { how, charged };
     }
@@ -136,24 +138,34 @@ pub fn of_failure(unit: &UnitRow, over: &AttemptOver, around: &Circumstances) ->
     let last = unit.charged + 1 >= around.max_attempts;
     match over.failure.kind() {
         FailureKind::Data => Fate::Fail(final_status(over)),
+        // what stands still at one place twice does so by itself
+        _ if around.stalled_here_before => Fate::Fail(of_the_file(final_status(over))),
         _ if last => Fate::Fail(final_status(over)),
         FailureKind::Outside => Fate::Again(Requeue {
             charge: 1,
             delay_ms: back_off_ms(unit.charged),
-            avoid_worker: None,
+            ..Requeue::default()
         }),
         // what crashes on two machines is the data's fault
         FailureKind::Node | FailureKind::Unspecified if around.elsewhere_too => Fate::Fail(final_status(over)),
-        FailureKind::Node | FailureKind::Unspecified => Fate::Again(elsewhere(unit)),
+        FailureKind::Node | FailureKind::Unspecified => Fate::Again(elsewhere(unit, over)),
     }
 }
 
-fn elsewhere(unit: &UnitRow) -> Requeue {
+fn elsewhere(unit: &UnitRow, over: &AttemptOver) -> Requeue {
     Requeue {
         charge: 1,
         delay_ms: 0,
         avoid_worker: unit.worker_id.clone(),
+        stall: stall::place(&over.failure),
     }
+}
+
+/// A failure that the machine was suspected of, and that is the file's.
+fn of_the_file(mut status: Status) -> Status {
+    status.code = tonic::Code::FailedPrecondition as i32;
+    let hint = "the file stops every pass at this place: make it anew from its source, or choose a clip that leaves the place out";
+    errors::with_metadata(status, "hint", hint)
 }
 
 /// 2, 4, 8 … seconds.
@@ -204,6 +216,7 @@ mod tests {
             charged,
             worker_id: Some("w1".into()),
             avoid_worker: None,
+            last_stall: None,
             plan: MediaPlan {
                 nodes: (0..nodes).map(node).collect(),
                 ..MediaPlan::default()
@@ -226,6 +239,7 @@ mod tests {
     const OPEN: Circumstances = Circumstances {
         cancelled: false,
         elsewhere_too: false,
+        stalled_here_before: false,
         max_attempts: 3,
     };
 
@@ -239,6 +253,29 @@ mod tests {
         };
         assert_eq!((how.charge, how.delay_ms, how.avoid_worker.as_deref()), (1, 0, Some("w1")));
         assert!(matches!(of_unit(&unit(1, 2), &node, &OPEN), Fate::Fail(_)));
+    }
+
+    #[test]
+    fn a_standstill_is_tried_once_more_and_at_the_same_place_it_is_the_files() {
+        let mut stalled = failed(FailureKind::Node, ErrorReason::Stalled);
+        let status = stalled.failure.status.take().unwrap();
+        let status = errors::with_metadata(errors::with_metadata(status, "stream", "film"), "position", "3.20");
+        stalled.failure.status = Some(status);
+        let Fate::Again(how) = of_unit(&unit(1, 0), &stalled, &OPEN) else {
+            panic!()
+        };
+        assert_eq!(how.stall.as_deref(), Some("film 3.20"));
+        let around = Circumstances {
+            stalled_here_before: true,
+            ..OPEN
+        };
+        let Fate::Fail(status) = of_unit(&unit(1, 1), &stalled, &around) else {
+            panic!()
+        };
+        assert_eq!(status.code, tonic::Code::FailedPrecondition as i32);
+        let info = errors::info_of(&status).unwrap();
+        assert_eq!((info.reason.as_str(), info.metadata["position"].as_str()), ("STALLED", "3.20"));
+        assert!(info.metadata["hint"].contains("clip"));
     }
 
     #[test]

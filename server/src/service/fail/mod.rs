@@ -2,6 +2,7 @@
 
 mod decide;
 pub mod errors;
+mod stall;
 
 use mps_proto::{
     rpc::Status,
@@ -106,9 +107,11 @@ pub async fn circumstances(
             elsewhere_too |= workers::failed_elsewhere(&app.store, txn, &failure).await?;
         }
     }
+    let before_and_now = unit.last_stall.as_deref().zip(stall::place(failure));
     Ok(Circumstances {
         cancelled,
         elsewhere_too,
+        stalled_here_before: before_and_now.is_some_and(|(before, now)| stall::is_same(before, &now)),
         max_attempts: app.config.max_attempts,
     })
 }

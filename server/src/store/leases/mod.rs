@@ -10,7 +10,7 @@ use super::{Store, units::PROBE_PRIORITY};
 use crate::service::states::UnitState;
 
 pub(super) const COLUMNS: &str = "id, task_id, project_id, run, pool, requirements, priority, rank, cost, state, attempt, charged, \
-    worker_id, avoid_worker, plan, commit_list, commit_by";
+    worker_id, avoid_worker, last_stall, plan, commit_list, commit_by";
 /// Sets of requirements that one statement looks through.
 const SETS_PER_STATEMENT: usize = 100;
 
@@ -35,6 +35,8 @@ pub struct UnitRow {
     pub worker_id: Option<String>,
     /// Worker on which it failed.
     pub avoid_worker: Option<String>,
+    /// Where an earlier attempt stood still: stream and seconds.
+    pub last_stall: Option<String>,
     pub plan: MediaPlan,
     /// A `CompleteUnitRequest`, from `committing` on.
     pub commit_list: Option<Vec<u8>>,
@@ -60,6 +62,7 @@ impl UnitRow {
             charged: row.try_get("", "charged")?,
             worker_id: row.try_get("", "worker_id")?,
             avoid_worker: row.try_get("", "avoid_worker")?,
+            last_stall: row.try_get("", "last_stall")?,
             plan: MediaPlan::decode(plan.as_slice()).map_err(|error| DbErr::Type(format!("plan does not decode: {error}")))?,
             commit_list: row.try_get("", "commit_list")?,
             commit_by: row.try_get("", "commit_by")?,
@@ -289,12 +292,14 @@ pub struct Requeue {
     /// From now, by the database's clock.
     pub delay_ms: i64,
     pub avoid_worker: Option<String>,
+    /// Where this attempt stood still.
+    pub stall: Option<String>,
 }
 
 /// Queues a unit again; the next lease raises the attempt. `false` when it is not in the state any more.
 pub async fn requeue(store: &Store, txn: &DatabaseTransaction, unit: &UnitRow, how: &Requeue) -> Result<bool, DbErr> {
     let text = "UPDATE units SET state = 1, charged = charged + $4, not_before_ms = CASE WHEN $5 > 0 THEN {now} + $5 ELSE 0 END, \
-        avoid_worker = COALESCE($6, avoid_worker), lease_until_ms = NULL, commit_until_ms = NULL, commit_list = NULL, commit_by = NULL \
+        avoid_worker = COALESCE($6, avoid_worker), last_stall = COALESCE($7, last_stall), lease_until_ms = NULL, commit_until_ms = NULL, commit_list = NULL, commit_by = NULL \
         WHERE id = $1 AND attempt = $2 AND state = $3";
     let values = [
         unit.id.as_str().into(),
@@ -303,14 +308,22 @@ pub async fn requeue(store: &Store, txn: &DatabaseTransaction, unit: &UnitRow, h
         how.charge.into(),
         how.delay_ms.into(),
         how.avoid_worker.clone().into(),
+        how.stall.clone().into(),
     ];
     Ok(txn.execute_raw(store.sql(text, values)).await?.rows_affected() > 0)
 }
 
 /// Places a unit that was queued in this transaction: its rank, and when and where it may start.
 pub async fn place(store: &Store, txn: &DatabaseTransaction, unit_id: &str, rank: f64, how: &Requeue) -> Result<(), DbErr> {
-    let text = "UPDATE units SET rank = $4, not_before_ms = CASE WHEN $2 > 0 THEN {now} + $2 ELSE 0 END, avoid_worker = $3 WHERE id = $1";
-    let values = [unit_id.into(), how.delay_ms.into(), how.avoid_worker.clone().into(), rank.into()];
+    let text = "UPDATE units SET rank = $4, not_before_ms = CASE WHEN $2 > 0 THEN {now} + $2 ELSE 0 END, avoid_worker = $3, \
+        last_stall = $5 WHERE id = $1";
+    let values = [
+        unit_id.into(),
+        how.delay_ms.into(),
+        how.avoid_worker.clone().into(),
+        rank.into(),
+        how.stall.clone().into(),
+    ];
     txn.execute_raw(store.sql(text, values)).await?;
     Ok(())
 }
