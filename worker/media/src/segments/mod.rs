@@ -2,6 +2,7 @@
 //! set as soon as each is finished. No muxer element is used: cuts, times and resuming are exact to the packet, and the same bytes come out
 //! of the same packets.
 
+mod boundary;
 mod boxes;
 mod codecs;
 mod config;
