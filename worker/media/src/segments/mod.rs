@@ -8,6 +8,7 @@ mod codecs;
 mod config;
 mod cutter;
 mod fmp4;
+mod opening;
 mod streams;
 mod track;
 mod ts;
