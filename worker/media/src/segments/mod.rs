@@ -9,6 +9,7 @@ mod config;
 mod cutter;
 mod fmp4;
 mod opening;
+mod silence;
 mod streams;
 mod track;
 mod ts;
