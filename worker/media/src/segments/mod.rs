@@ -10,6 +10,7 @@ mod cutter;
 mod fmp4;
 mod opening;
 mod silence;
+mod store;
 mod streams;
 mod track;
 mod ts;
