@@ -5,7 +5,7 @@
 pub struct Boxes(pub Vec<u8>);
 
 impl Boxes {
-    /// Writes a box whose body the closure writes.
+    /// Writes a box whose body the closure writes: a header, far below 4 GiB; media are written behind their own head.
     pub fn put(&mut self, kind: &[u8; 4], body: impl FnOnce(&mut Self)) {
         let start = self.0.len();
         self.u32(0);

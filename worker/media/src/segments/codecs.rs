@@ -1,20 +1,21 @@
-//! Codecs of segments: what their configuration records say, and their names as RFC 6381 writes them.
+//! Codecs of segments: what their configuration records say, their names as RFC 6381 writes them, and their packets as segments hold them.
 
-use super::boxes::Bits;
+use super::{av1, boxes::Bits};
+use crate::parse::nal::{self, Kind, Syntax};
 
 /// A codec with what its decoder needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Codec {
-    /// `record`: avcC. `sets`: its parameter sets with start codes.
+    /// `record`: avcC. `sets`: its parameter sets.
     H264 {
         record: Vec<u8>,
-        sets: Vec<u8>,
+        sets: Vec<Vec<u8>>,
         length_size: usize,
     },
     /// `record`: hvcC.
     H265 {
         record: Vec<u8>,
-        sets: Vec<u8>,
+        sets: Vec<Vec<u8>>,
         length_size: usize,
     },
     /// `record`: av1C.
@@ -25,12 +26,11 @@ pub enum Codec {
     Aac {
         record: Vec<u8>,
     },
+    #[default]
     Mp3,
     Ac3,
     Eac3,
 }
-
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 impl Codec {
     /// From a parser's caps and the first packet; with its name.
@@ -45,13 +45,76 @@ impl Codec {
         match structure.name().as_str() {
             "video/x-h264" => h264(record()?),
             "video/x-h265" => h265(record()?),
-            "video/x-av1" => av1(record().ok().filter(|record| record.len() >= 4), first),
+            "video/x-av1" => av1_named(record().ok().filter(|record| record.len() >= 4), first),
             "audio/mpeg" if structure.get::<i32>("mpegversion").unwrap_or(4) == 1 => Ok((Self::Mp3, "mp4a.40.34".into())),
             "audio/mpeg" => aac(record()?),
             "audio/x-ac3" => Ok((Self::Ac3, "ac-3".into())),
             "audio/x-eac3" => Ok((Self::Eac3, "ec-3".into())),
             other => Err(format!("segments cannot hold {other}")),
         }
+    }
+
+    /// Of H.264 and H.265: how units are read, and the bytes of their lengths.
+    pub fn syntax(&self) -> Option<(Syntax, usize)> {
+        match self {
+            Self::H264 { length_size, .. } => Some((Syntax::H264, *length_size)),
+            Self::H265 { length_size, .. } => Some((Syntax::H265, *length_size)),
+            _ => None,
+        }
+    }
+
+    /// Parameter sets that stand in the record.
+    pub fn sets(&self) -> &[Vec<u8>] {
+        match self {
+            Self::H264 { sets, .. } | Self::H265 { sets, .. } => sets,
+            _ => &[],
+        }
+    }
+
+    /// A packet as segments hold it: without delimiters, and without the sets that stand in the record. `None`: it is damaged.
+    pub fn packed(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        if let Self::Av1 { .. } = self {
+            return av1::without_delimiters(packet);
+        }
+        let Some((syntax, length_size)) = self.syntax() else {
+            return Some(packet.to_vec());
+        };
+        let is_needless = |unit: &[u8]| match syntax.kind(unit) {
+            Kind::Delimiter => true,
+            Kind::Set => self.sets().iter().any(|set| set == unit),
+            _ => unit.is_empty(),
+        };
+        let mut packed = Vec::with_capacity(packet.len());
+        for unit in nal::units(packet, length_size).filter(|unit| !is_needless(unit)) {
+            nal::put(&mut packed, unit, length_size);
+        }
+        (!packed.is_empty()).then_some(packed)
+    }
+
+    /// The number of the set of pictures that a packet's picture names, and those that stand in the packet.
+    pub fn named_sets(&self, packet: &[u8]) -> (Option<u32>, Vec<u32>) {
+        let Some((syntax, length_size)) = self.syntax() else {
+            return (None, Vec::new());
+        };
+        let units = || nal::units(packet, length_size);
+        let slice = units().find(|unit| syntax.kind(unit) == Kind::Slice);
+        let named = slice.and_then(|slice| syntax.named_set(slice));
+        (named, units().filter_map(|unit| syntax.number_of_set(unit)).collect())
+    }
+
+    /// Numbers of the record's sets of pictures.
+    pub fn numbered_sets(&self) -> Vec<u32> {
+        let number = |set: &Vec<u8>| self.syntax().and_then(|(syntax, _)| syntax.number_of_set(set));
+        self.sets().iter().filter_map(number).collect()
+    }
+
+    /// The record's sets as a packet begins with them.
+    pub fn packed_sets(&self) -> Vec<u8> {
+        let mut packed = Vec::new();
+        if let Some((_, length_size)) = self.syntax() {
+            self.sets().iter().for_each(|set| nal::put(&mut packed, set, length_size));
+        }
+        packed
     }
 }
 
@@ -104,10 +167,10 @@ fn h265(record: Vec<u8>) -> Result<(Codec, String), String> {
     Ok((Codec::H265 { record, sets, length_size }, name))
 }
 
-/// Reads parameter sets, each behind its length, into one run with start codes.
+/// Reads parameter sets, each behind its length.
 struct Sets<'a> {
     rest: &'a [u8],
-    sets: Vec<u8>,
+    sets: Vec<Vec<u8>>,
 }
 
 impl<'a> Sets<'a> {
@@ -129,8 +192,7 @@ impl<'a> Sets<'a> {
         for _ in 0..count {
             let length = self.short()?;
             let set = self.rest.get(..length).ok_or("a parameter set that is cut")?;
-            self.sets.extend_from_slice(&START_CODE);
-            self.sets.extend_from_slice(set);
+            self.sets.push(set.to_vec());
             self.rest = self.rest.get(length..).unwrap_or_default();
         }
         Ok(())
@@ -138,17 +200,52 @@ impl<'a> Sets<'a> {
 }
 
 fn aac(record: Vec<u8>) -> Result<(Codec, String), String> {
-    let object = byte(&record, 0)? >> 3;
-    let object = if object == 31 {
-        32 + Bits::new(record.get(..2).unwrap_or_default()).read(11) % 64
-    } else {
-        u32::from(object)
-    };
+    byte(&record, 1)?;
+    let object = aac_object(&record);
     Ok((Codec::Aac { record }, format!("mp4a.40.{object}")))
 }
 
-fn av1(record: Option<Vec<u8>>, first: &[u8]) -> Result<(Codec, String), String> {
-    let record = record.or_else(|| av1_record(first)).ok_or("AV1 without a sequence header")?;
+/// Object types of ISO/IEC 14496-3 that say what comes with AAC-LC.
+const BAND_REPLICATION: u32 = 5;
+const PARAMETRIC_STEREO: u32 = 29;
+/// What an AudioSpecificConfig of AAC-LC may end with: that the packets hold more than it says (1.6.5).
+const EXTENSION: u32 = 0x2b7;
+const STEREO_EXTENSION: u32 = 0x548;
+
+/// The object type of an AudioSpecificConfig, also where only its end tells of band replication.
+fn aac_object(record: &[u8]) -> u32 {
+    let mut bits = Bits::new(record);
+    let object = object_type(&mut bits);
+    if bits.read(4) == 15 {
+        bits.read(24);
+    }
+    bits.read(4);
+    if object != 2 {
+        return object;
+    }
+    // Whatever the length of frames; no core coder, no extension flag.
+    if bits.read(3) & 3 != 0 || bits.read(11) != EXTENSION || object_type(&mut bits) != BAND_REPLICATION || !bits.flag() {
+        return object;
+    }
+    if bits.read(4) == 15 {
+        bits.read(24);
+    }
+    if bits.read(11) == STEREO_EXTENSION && bits.flag() {
+        PARAMETRIC_STEREO
+    } else {
+        BAND_REPLICATION
+    }
+}
+
+fn object_type(bits: &mut Bits) -> u32 {
+    match bits.read(5) {
+        31 => 32 + bits.read(6),
+        object => object,
+    }
+}
+
+fn av1_named(record: Option<Vec<u8>>, first: &[u8]) -> Result<(Codec, String), String> {
+    let record = record.or_else(|| av1::record(first)).ok_or("AV1 without a sequence header")?;
     let (head, flags) = (byte(&record, 1)?, byte(&record, 2)?);
     let depth = match (flags & 0x40 != 0, flags & 0x20 != 0) {
         (true, true) => 12,
@@ -158,113 +255,6 @@ fn av1(record: Option<Vec<u8>>, first: &[u8]) -> Result<(Codec, String), String>
     let tier = if flags & 0x80 == 0 { 'M' } else { 'H' };
     let name = format!("av01.{}.{:02}{tier}.{depth:02}", head >> 5, head & 0x1f);
     Ok((Codec::Av1 { record }, name))
-}
-
-/// Types of open bitstream units.
-const SEQUENCE_HEADER: u8 = 1;
-const TEMPORAL_DELIMITER: u8 = 2;
-
-/// The units of a temporal unit: type, the whole unit, its payload. Ends at the first that has no size or does not fit.
-fn units(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
-    std::iter::from_fn(move || {
-        let head = *rest.first()?;
-        if head & 2 == 0 {
-            return None;
-        }
-        let mut at = if head & 4 == 0 { 1 } else { 2 };
-        let mut size = 0usize;
-        for shift in (0..35).step_by(7) {
-            let byte = *rest.get(at)?;
-            at += 1;
-            size |= usize::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let end = at.checked_add(size)?;
-        let (unit, payload) = (rest.get(..end)?, rest.get(at..end)?);
-        rest = rest.get(end..)?;
-        Some((head >> 3 & 0xf, unit, payload))
-    })
-}
-
-/// av1C of a temporal unit that begins with a sequence header.
-pub fn av1_record(packet: &[u8]) -> Option<Vec<u8>> {
-    let (_, unit, payload) = units(packet).find(|(kind, _, _)| *kind == SEQUENCE_HEADER)?;
-    let mut bits = Bits::new(payload);
-    let profile = bits.read(3);
-    bits.flag();
-    let (mut level, mut tier) = (0, 0);
-    if bits.flag() {
-        level = bits.read(5);
-    } else {
-        if bits.flag() {
-            return None; // Timing of decoders: no encoder here writes it.
-        }
-        let delays = bits.flag();
-        for point in 0..=bits.read(5) {
-            bits.read(12);
-            let (at, above) = (bits.read(5), 0);
-            let high = if at > 7 { bits.read(1) } else { above };
-            if point == 0 {
-                (level, tier) = (at, high);
-            }
-            if delays && bits.flag() {
-                bits.read(4);
-            }
-        }
-    }
-    let flags = av1_colours(&mut bits, profile);
-    let mut record = vec![0x81, (profile << 5 | level) as u8, (tier << 7) as u8 | flags, 0];
-    record.extend_from_slice(unit);
-    Some(record)
-}
-
-/// Skips to the colours and reads what of them stands in av1C.
-fn av1_colours(bits: &mut Bits, profile: u32) -> u8 {
-    let (across, down) = (bits.read(4) + 1, bits.read(4) + 1);
-    bits.read(across);
-    bits.read(down);
-    if bits.flag() {
-        bits.read(7);
-    }
-    bits.read(3);
-    if true_until_order_hint(bits) {
-        bits.read(3);
-    }
-    bits.read(3);
-    let high = bits.flag();
-    let twelve = profile == 2 && high && bits.flag();
-    let mono = profile != 1 && bits.flag();
-    u8::from(high) << 6 | u8::from(twelve) << 5 | u8::from(mono) << 4 | if profile == 1 { 0 } else { 0b1100 }
-}
-
-/// The tools that come before the colours; whether order hints follow.
-fn true_until_order_hint(bits: &mut Bits) -> bool {
-    bits.read(4);
-    let order_hint = bits.flag();
-    if order_hint {
-        bits.read(2);
-    }
-    let chosen_screen = bits.flag();
-    let screen = if chosen_screen { 2 } else { bits.read(1) };
-    if screen > 0 && !bits.flag() {
-        bits.read(1);
-    }
-    order_hint
-}
-
-/// A packet as MP4 holds it: without temporal delimiters.
-pub fn without_delimiters(packet: &[u8]) -> Option<Vec<u8>> {
-    let mut kept = Vec::with_capacity(packet.len());
-    let mut seen = 0;
-    for (kind, unit, _) in units(packet) {
-        seen += unit.len();
-        if kind != TEMPORAL_DELIMITER {
-            kept.extend_from_slice(unit);
-        }
-    }
-    (seen == packet.len()).then_some(kept)
 }
 
 #[cfg(test)]
@@ -277,9 +267,18 @@ mod tests {
         let (codec, name) = h264(record.to_vec()).unwrap();
         assert_eq!(name, "avc1.64001f");
         let Codec::H264 { sets, length_size, .. } = codec else { panic!() };
-        assert_eq!(sets, [0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68]);
+        assert_eq!(sets, [vec![0x67, 1], vec![0x68]]);
         assert_eq!(length_size, 4);
-        assert_eq!(aac(vec![0x11, 0x90]).unwrap().1, "mp4a.40.2");
+        for (record, name) in [
+            (vec![0x11, 0x90], "mp4a.40.2"),
+            // 48 kHz, of which the core has 24; told first, or at the end, or with stereo at the end.
+            (vec![0x2b, 0x11, 0x88], "mp4a.40.5"),
+            (vec![0x13, 0x10, 0x56, 0xe5, 0x98], "mp4a.40.5"),
+            (vec![0x13, 0x08, 0x56, 0xe5, 0x9d, 0x48, 0x80], "mp4a.40.29"),
+            (vec![0x13, 0x10, 0x56, 0xe5, 0x00], "mp4a.40.2"),
+        ] {
+            assert_eq!(aac(record).unwrap().1, name);
+        }
         let mut record = vec![1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93];
         record.extend([0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0]);
         assert_eq!(h265(record).unwrap().1, "hvc1.1.6.L93.90");
@@ -289,6 +288,25 @@ mod tests {
     fn records_that_are_cut_are_refused() {
         assert!(h264(vec![1, 0x64]).is_err());
         assert!(h265(vec![1; 12]).is_err());
-        assert!(av1(None, &[0x0a]).is_err());
+        assert!(av1_named(None, &[0x0a]).is_err());
+        assert!(aac(vec![0x11]).is_err());
+    }
+
+    #[test]
+    fn packets_are_held_without_delimiters_and_known_sets() {
+        let codec = Codec::H264 {
+            record: Vec::new(),
+            sets: vec![vec![0x67, 1], vec![0x68, 2]],
+            length_size: 4,
+        };
+        let packet = |units: &[&[u8]]| {
+            let mut packet = Vec::new();
+            units.iter().for_each(|unit| nal::put(&mut packet, unit, 4));
+            packet
+        };
+        let whole = packet(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[0x68, 3], &[0x65, 4]]);
+        assert_eq!(codec.packed(&whole), Some(packet(&[&[0x68, 3], &[0x65, 4]])));
+        assert_eq!(codec.packed(&packet(&[&[9, 0xf0]])), None);
+        assert_eq!(codec.packed_sets(), packet(&[&[0x67, 1], &[0x68, 2]]));
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// One track of a segment, as its headers describe it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TrackConfig {
     pub codec: Codec,
     /// As RFC 6381 writes it, such as "avc1.64001f".
@@ -75,6 +75,21 @@ impl TrackConfig {
             config.audio_entry(first)
         };
         Ok(config)
+    }
+
+    /// Whether a decoder takes the packets of both alike.
+    pub fn needs_same(&self, other: &Self) -> bool {
+        self.codec == other.codec && self.sample_entry == other.sample_entry
+    }
+
+    /// Samples of one packet of sound.
+    pub fn packet_samples(&self) -> u32 {
+        match self.codec {
+            Codec::Mp3 if self.sample_rate < 32_000 => 576,
+            Codec::Mp3 => 1152,
+            Codec::Ac3 | Codec::Eac3 => 1536,
+            _ => 1024,
+        }
     }
 
     fn video_entry(&self, structure: &gst::StructureRef) -> Vec<u8> {

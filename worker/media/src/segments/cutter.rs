@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Packet;
+use super::{Packet, boundary::Why};
 
 /// Stamps are cut to nanoseconds and, in some containers, to milliseconds: what is so near to a boundary lies on it.
 pub const NEAR_NS: i128 = 1_000_000;
@@ -25,25 +25,30 @@ pub struct Cut {
     pub end: i64,
     /// When the next segment's first packet is decoded.
     pub decode_end: i64,
+    /// Why it ends.
+    pub why: Why,
 }
 
 impl Cut {
-    fn new(index: i64, packets: Vec<Packet>, end: i64, decode_end: i64) -> Self {
+    fn new(index: i64, packets: Vec<Packet>, end: i64, decode_end: i64, why: Why) -> Self {
         Self {
             index,
             start: packets.first().map_or(end, |first| first.pts),
             packets,
             end,
             decode_end,
+            why,
         }
     }
 
-    /// The segment behind it, which has nothing of this track.
-    pub fn without_packets(&self, length: i64) -> Self {
-        Self {
-            start: self.end,
-            ..Self::new(self.index + 1, Vec::new(), self.end + length, self.decode_end + length)
-        }
+    /// The segment behind it, from a time on, which has nothing of this track.
+    pub fn without_packets(&self, start: i64) -> Self {
+        Self::new(self.index + 1, Vec::new(), start, self.decode_end, Why::Stop)
+    }
+
+    /// Whether pictures that are shown before its key frame need the segment before.
+    pub fn is_open(&self) -> bool {
+        self.packets.iter().any(|packet| packet.pts < self.start)
     }
 }
 
@@ -56,10 +61,19 @@ pub enum Cuts {
     AtOwnKeys,
 }
 
-/// A span without the key frame that was asked for.
-#[derive(Debug, thiserror::Error)]
-#[error("the encoder made no key frame at {0:.3} s, where a segment must begin")]
-pub struct NoKeyFrame(pub f64);
+/// Why packets cannot be cut.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Uncut {
+    /// A span without the key frame that was asked for.
+    #[error("the encoder made no key frame at {0:.3} s, where a segment must begin")]
+    NoKeyFrame(f64),
+    /// Segments of spans cannot end in a span.
+    #[error("the encoder changed what it writes at {0:.3} s")]
+    Changed(f64),
+    /// A span in which nothing began.
+    #[error("the encoder wrote nothing between segment {0} and segment {1}")]
+    Hole(i64, i64),
+}
 
 /// Cuts one track.
 #[derive(Debug)]
@@ -89,7 +103,7 @@ impl Cutter {
     }
 
     /// Takes the next packet in decoding order; gives the segment that it ended.
-    pub fn push(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
+    pub fn push(&mut self, packet: Packet) -> Result<Option<Cut>, Uncut> {
         match self.cuts {
             Cuts::AtSpans => self.push_at_spans(packet),
             Cuts::AtOwnKeys => Ok(self.push_at_keys(packet)),
@@ -98,13 +112,13 @@ impl Cutter {
 
     fn push_at_keys(&mut self, packet: Packet) -> Option<Cut> {
         let index = *self.current.get_or_insert(0);
-        let Some(start) = self.packets.first().map(|first| first.pts) else {
-            // Nothing can be decoded before the first key frame, and what is shown before it needs others.
-            self.packets.extend(packet.key.then_some(packet));
+        let Some((start, mark)) = self.packets.first().map(|first| (first.pts, first.mark)) else {
+            self.packets.push(packet);
             return None;
         };
-        if index == 0 && packet.pts < start {
-            return None;
+        if let Some(why) = packet.mark.parts_from(mark).filter(|_| packet.key) {
+            self.packets.push(packet);
+            return self.cut_before(self.packets.len() - 1, index, why);
         }
         let lasts_ns = i128::from(packet.pts - start) * 1_000_000_000 / i128::from(self.timescale);
         let is_over = lasts_ns > i128::try_from(self.span.as_nanos()).unwrap_or(i128::MAX) + NEAR_NS;
@@ -115,14 +129,21 @@ impl Cutter {
             return None;
         }
         let at = self.last_key.or(newest_key)?;
+        let cut = self.cut_before(at, index, Why::Span);
         self.last_key = newest_key.filter(|newest| *newest > at).map(|newest| newest - at);
+        cut
+    }
+
+    /// Ends the segment before one of its packets.
+    fn cut_before(&mut self, at: usize, index: i64, why: Why) -> Option<Cut> {
         let rest = self.packets.split_off(at);
         let (end, decode_end) = rest.first().map(|next| (next.pts, next.dts))?;
         self.current = Some(index + 1);
-        Some(Cut::new(index, std::mem::replace(&mut self.packets, rest), end, decode_end))
+        self.last_key = None;
+        Some(Cut::new(index, std::mem::replace(&mut self.packets, rest), end, decode_end, why))
     }
 
-    fn push_at_spans(&mut self, packet: Packet) -> Result<Option<Cut>, NoKeyFrame> {
+    fn push_at_spans(&mut self, packet: Packet) -> Result<Option<Cut>, Uncut> {
         // Who asks for key frames looks at the middle of each frame, in other units: a frame whose middle lies on the boundary may be on
         // either side of it. So the key frame decides, and only where none comes within a frame one is missing.
         let waits_for_key = self.is_video && !packet.key;
@@ -134,14 +155,21 @@ impl Cutter {
         let time_ns = i128::from(time) * 1_000_000_000 / i128::from(self.timescale);
         let span = span_of(time_ns, self.span);
         let index = *self.current.get_or_insert(span);
+        let last = self.packets.last().map_or(packet.mark, |last| last.mark);
+        if packet.mark != last {
+            return Err(Uncut::Changed(time_ns as f64 / 1e9));
+        }
         if span <= index {
             self.packets.push(packet);
             return Ok(None);
         }
         if waits_for_key {
-            return Err(NoKeyFrame(time_ns as f64 / 1e9));
+            return Err(Uncut::NoKeyFrame(time_ns as f64 / 1e9));
         }
-        let cut = Cut::new(index, std::mem::take(&mut self.packets), packet.pts, packet.dts);
+        if span > index + 1 {
+            return Err(Uncut::Hole(index, span));
+        }
+        let cut = Cut::new(index, std::mem::take(&mut self.packets), packet.pts, packet.dts, Why::Span);
         self.current = Some(span);
         self.packets.push(packet);
         Ok(Some(cut))
@@ -153,13 +181,13 @@ impl Cutter {
         let packets = std::mem::take(&mut self.packets);
         let end = packets.iter().map(|packet| packet.pts + packet.duration).max()?;
         let decode_end = packets.last().map(|last| last.dts + last.duration)?;
-        Some(Cut::new(index, packets, end, decode_end))
+        Some(Cut::new(index, packets, end, decode_end, Why::Stop))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::boundary::Mark, *};
 
     fn packet(pts: i64, key: bool) -> Packet {
         Packet {
@@ -167,7 +195,7 @@ mod tests {
             dts: pts,
             duration: 1001,
             key,
-            data: Vec::new(),
+            ..Packet::default()
         }
     }
 
@@ -228,12 +256,27 @@ mod tests {
     }
 
     #[test]
-    fn copies_begin_with_a_key_and_without_what_is_shown_before_it() {
+    fn copies_are_cut_where_what_a_decoder_needs_changes() {
         let mut cutter = Cutter::new(Duration::from_secs(2), 30_000, true, Cuts::AtOwnKeys);
-        for (frame, key) in [(0, false), (3, true), (1, false), (2, false), (4, false)] {
-            cutter.push(packet(frame * 1001, key)).unwrap();
-        }
-        let left: Vec<_> = cutter.finish().unwrap().packets.iter().map(|packet| packet.pts / 1001).collect();
-        assert_eq!(left, [3, 4]);
+        let changed = |frame: i64| Packet {
+            mark: Mark {
+                config: u32::from(frame >= 70),
+                epoch: 0,
+            },
+            ..packet(frame * 1001, [0, 25, 70, 75].contains(&frame))
+        };
+        let mut cuts: Vec<_> = (0..100).filter_map(|frame| cutter.push(changed(frame)).unwrap()).collect();
+        cuts.extend(cutter.finish());
+        let seen: Vec<_> = cuts.iter().map(|cut| (cut.index, cut.packets.len(), cut.why)).collect();
+        assert_eq!(seen, [(0, 25, Why::Span), (1, 45, Why::Configuration), (2, 30, Why::Stop)]);
+        let mut spans = Cutter::new(Duration::from_secs(4), 30_000, true, Cuts::AtSpans);
+        assert!((0..100).any(|frame| matches!(spans.push(changed(frame)), Err(Uncut::Changed(_)))));
+    }
+
+    #[test]
+    fn a_span_without_anything_is_an_error() {
+        let mut cutter = Cutter::new(Duration::from_secs(1), 30_000, true, Cuts::AtSpans);
+        cutter.push(packet(0, true)).unwrap();
+        assert_eq!(cutter.push(packet(90_000, true)).unwrap_err(), Uncut::Hole(0, 3));
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         elements::{branch, link, make, mux_queue, pad},
     },
     rules::Clip,
-    segments::{Feed, SetWriter, TrackPlan},
+    segments::{Feed, Finished, SetPlan, SetWriter, TrackPlan, Tracks},
     subtitles,
 };
 
@@ -114,23 +114,53 @@ impl AdaptiveStream {
         })
     }
 
-    /// The feeds of each track, with its plan.
-    fn tracks(&self, graph: &mut Graph, node: usize) -> Result<Vec<(Vec<Feed>, TrackPlan)>, Failure> {
-        let mut tracks = Vec::new();
-        for feed in self.build_films(graph, node)? {
-            tracks.push((vec![feed], TrackPlan::default()));
+    /// Tracks that are cut together. A copied film is cut at key frames of its own, and its sound where it is.
+    fn tracks(&self, graph: &mut Graph, node: usize) -> Result<Vec<Tracks>, Failure> {
+        let mut groups = Vec::new();
+        for (number, feed) in self.build_films(graph, node)?.into_iter().enumerate() {
+            groups.push(Tracks {
+                feeds: vec![feed],
+                plans: vec![self.plan(number, &TrackPlan::default())],
+            });
         }
+        let follows_film = self.muxed || self.videos.iter().any(|video| matches!(video, Video::Copy));
         for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
             let feed = self.build_sound(graph, node, number, sound)?;
-            match tracks.last_mut().filter(|_| self.muxed) {
-                Some((feeds, plan)) => {
-                    feeds.push(feed);
-                    *plan = sound.plan.clone();
+            match groups.last_mut().filter(|_| follows_film) {
+                Some(group) if self.muxed => {
+                    group.feeds.push(feed);
+                    group.plans = vec![self.plan(0, &sound.plan)];
                 }
-                None => tracks.push((vec![feed], sound.plan.clone())),
+                Some(group) => {
+                    group.feeds.push(feed);
+                    group.plans.push(self.plan(number, &sound.plan));
+                }
+                None => groups.push(Tracks {
+                    feeds: vec![feed],
+                    plans: vec![self.plan(number, &sound.plan)],
+                }),
             }
         }
-        Ok(tracks)
+        Ok(groups)
+    }
+
+    /// Tracks of subtitles behind the others.
+    fn text_tracks(&self) -> Vec<(TrackPlan, Vec<subtitles::Cue>)> {
+        let media = if self.muxed {
+            self.videos.len()
+        } else {
+            self.videos.len() + self.sounds.len()
+        };
+        let planned = |(number, text): (usize, &subtitles::Track)| {
+            let plan = TrackPlan {
+                language: text.language.clone(),
+                display_name: text.title.clone(),
+                is_default: text.is_default,
+                ..TrackPlan::default()
+            };
+            (self.plan(number, &plan), text.cues.clone())
+        };
+        (media..).zip(&self.texts).map(planned).collect()
     }
 }
 
@@ -193,31 +223,22 @@ impl Job for AdaptiveStream {
     }
 
     fn build(&self, graph: &mut Graph, node: usize) -> Result<Box<dyn Branch>, Failure> {
-        let set = Arc::new(SetWriter::new(
-            &self.set.set_id,
-            graph.order.folder.to_owned(),
-            self.span,
-            self.is_ts,
-            graph.order.members.clone(),
+        let plan = SetPlan {
+            set_id: self.set.set_id.clone(),
+            folder: graph.order.folder.to_owned(),
+            span: self.span,
+            is_ts: self.is_ts,
+            whole_texts: self.set.manifests.iter().any(|manifest| manifest.format == "mpd"),
+            has_film: !self.videos.is_empty(),
+            members: graph.order.members.clone(),
             node,
-            graph.counters.clone(),
-        ));
+            counters: graph.counters.clone(),
+        };
         let tracks = self.tracks(graph, node)?;
-        let media = tracks.len();
-        for (number, (feeds, plan)) in tracks.into_iter().enumerate() {
-            set.take(feeds, self.plan(number, &plan));
-        }
-        for (number, text) in (media..).zip(&self.texts) {
-            let plan = TrackPlan {
-                language: text.language.clone(),
-                display_name: text.title.clone(),
-                is_default: text.is_default,
-                ..TrackPlan::default()
-            };
-            set.add_text(self.plan(number, &plan), text.cues.clone());
-        }
+        let set = SetWriter::start(plan, tracks, self.text_tracks())?;
         Ok(Box::new(Streamed {
             set,
+            finished: Finished::default(),
             set_id: self.set.set_id.clone(),
             is_ladder: self.is_ladder,
             left_out: self.left_out,
@@ -243,6 +264,7 @@ impl Job for AdaptiveStream {
 /// The branches of a stream.
 struct Streamed {
     set: Arc<SetWriter>,
+    finished: Finished,
     set_id: String,
     is_ladder: bool,
     left_out: usize,
@@ -270,22 +292,34 @@ impl Streamed {
 
 impl Branch for Streamed {
     fn stop(&mut self) -> Result<(), Failure> {
-        self.set.finish()
+        self.finished = self.set.finish()?;
+        Ok(())
     }
 
     fn check(self: Box<Self>, _checking: &Checking) -> Result<Made, Failure> {
-        let count = self.left_out;
-        let message = format!("{count} renditions are larger than the input and were left out");
-        let details = [
-            ("count", count.to_string()),
-            ("hint", "set allow_upscale to make them all the same".to_owned()),
-        ];
-        let larger = (count > 0).then(|| failure::warning(ErrorReason::Unsupported, message, &details));
+        let mut warnings = self.warnings.clone();
+        if self.left_out > 0 {
+            let message = format!("{} renditions are larger than the input and were left out", self.left_out);
+            let hint = "set allow_upscale to make them all the same";
+            warnings.push(warning(ErrorReason::Unsupported, message, self.left_out as u64, hint));
+        }
+        if self.finished.orphans > 0 {
+            let message = format!(
+                "{} copied pictures need parameter sets that the input does not have",
+                self.finished.orphans
+            );
+            let hint = "encode the film instead of copying it";
+            warnings.push(warning(ErrorReason::InputDamaged, message, self.finished.orphans, hint));
+        }
         Ok(Made {
             enhancements: self.enhancements(),
             complete_sets: vec![self.set_id],
-            warnings: larger.into_iter().chain(self.warnings).collect(),
+            warnings,
             ..Made::default()
         })
     }
+}
+
+fn warning(reason: ErrorReason, message: String, count: u64, hint: &str) -> Status {
+    failure::warning(reason, message, &[("count", count.to_string()), ("hint", hint.to_owned())])
 }
