@@ -18,6 +18,8 @@ pub mod keys;
 mod leaps;
 mod own_pictures;
 mod owners;
+pub mod pace;
+mod pacer;
 mod packets;
 pub mod pick;
 pub mod picture;

@@ -1,18 +1,16 @@
 //! The branch from decoded pictures to compressed video.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
-use gst::prelude::*;
 use mps_proto::worker::v1::Failure;
 
 use super::{
     clip::Window,
     counters::{self, Counters},
-    elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
+    elements::{branch, broken, link, pad, raw_queue},
     encoders::{self, VideoEncode},
+    pace::Pace,
+    pacer,
 };
 
 /// Builds the branch of a node's only film; gives its last element. `byte_stream`: with start codes.
@@ -52,37 +50,11 @@ pub fn pictures(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Re
 pub fn shaped(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Result<Vec<gst::Element>, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let mut chain = Vec::new();
-    if let Some((num, den)) = job.frame_rate {
-        let rate = make(pipeline, "videorate", &name("rate"))?;
-        end_with_input(&pad(&rate, "sink")?, &pad(&rate, "src")?);
-        chain.push(rate);
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("framerate", gst::Fraction::new(num, den))
-            .build();
-        chain.push(caps_filter(pipeline, &name("rate-caps"), &caps)?);
+    let constant = job.frame_rate.map(|(num, den)| Pace::Constant(num, den));
+    let standing = job.stand.map(|(num, den)| Pace::Standing(num, den));
+    if let Some(pace) = constant.or(standing) {
+        chain.push(pacer::element(pipeline, &name("pace"), pace, job.begin)?);
     }
     chain.extend(job.look.shaped(pipeline, prefix)?);
     Ok(chain)
-}
-
-/// At the end videorate gives one picture more, which would begin where the last one of the input ends.
-fn end_with_input(entry: &gst::Pad, exit: &gst::Pad) {
-    let end = Arc::new(AtomicU64::new(0));
-    let seen = end.clone();
-    entry.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let times = info.buffer().and_then(|buffer| Some((buffer.pts()?, buffer.duration()?)));
-        if let Some((pts, length)) = times {
-            seen.fetch_max((pts + length).nseconds(), Relaxed);
-        }
-        gst::PadProbeReturn::Ok
-    });
-    exit.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let pts = info.buffer().and_then(|buffer| buffer.pts());
-        let end = end.load(Relaxed);
-        match pts {
-            // Distances of stamps are cut to nanoseconds.
-            Some(pts) if end > 0 && pts.nseconds() + 1_000 >= end => gst::PadProbeReturn::Drop,
-            _ => gst::PadProbeReturn::Ok,
-        }
-    });
 }

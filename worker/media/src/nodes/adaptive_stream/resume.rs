@@ -43,23 +43,16 @@ impl AdaptiveStream {
         for video in &mut self.videos {
             if let Video::Encode(encode) = video {
                 encode.look.begin_at(begin);
+                encode.begin = begin;
             }
         }
         self
     }
 
     /// Where pictures are read from: a span before those that are encoded, so that the first one keeps its time wherever it lies beside the
-    /// boundary; from the beginning where a frame rate is made whose frames would lie otherwise.
+    /// boundary.
     pub(super) fn video_begin(&self) -> Duration {
-        let before = self.begin().saturating_sub(self.span);
-        let on_grid = |video: &Video| {
-            let Video::Encode(video) = video else { return true };
-            video.frame_rate.is_none_or(|(num, den)| {
-                let (num, den) = (u128::try_from(num).unwrap_or(0), u128::try_from(den).unwrap_or(1).max(1));
-                (before.as_nanos() * num).is_multiple_of(den * 1_000_000_000)
-            })
-        };
-        if self.videos.iter().all(on_grid) { before } else { Duration::ZERO }
+        self.begin().saturating_sub(self.span)
     }
 
     /// Sound begins at the packet that an attempt without a break would begin the segment with.

@@ -22,6 +22,9 @@ const LEAST_SIDE: i32 = 16;
 /// Frames per second of a film whose own rate varies, where it must not.
 const USUAL_RATE: (i32, i32) = (30, 1);
 
+/// How long a picture of a stream stands before it is told again.
+const LONGEST_STAND: Duration = Duration::from_millis(500);
+
 impl VideoEncode {
     /// `stream`: the input's film.
     pub fn resolve(settings: &VideoSettings, stream: &MediaStream) -> Result<Self, Failure> {
@@ -32,6 +35,8 @@ impl VideoEncode {
             rate: rate(settings),
             look: look(settings, stream, bit_depth)?,
             frame_rate,
+            stand: None,
+            begin: Duration::ZERO,
             gop: counted(
                 gop(settings),
                 settings.codec(),
@@ -52,15 +57,18 @@ impl VideoEncode {
         Ok(resolved)
     }
 
-    /// Key frames where segments begin: at each multiple of a span.
+    /// Key frames where segments begin: at each multiple of a span. A picture may stand longer than a segment lasts, and every segment must
+    /// be there.
     pub fn cut_every(&mut self, span: Duration, stream: &MediaStream) -> Result<(), Failure> {
         let own_rate = crate::rules::frame_rate(Some(stream));
-        let rate = self.frame_rate.or(own_rate).unwrap_or(USUAL_RATE);
+        let rate = self.frame_rate.or(own_rate.map(lively)).unwrap_or(USUAL_RATE);
+        unless_slower(self.frame_rate, span)?;
+        // Who counts frames needs every one of them.
         let counts = matches!(self.codec, VideoCodec::Av1 | VideoCodec::H265);
-        // A picture may stand longer than a segment lasts, and every segment must be there; who counts needs every frame.
         if own_rate.is_none() || counts {
             self.frame_rate = Some(rate);
         }
+        self.stand = Some(steady(rate));
         if self.codec != VideoCodec::Av1 {
             self.cuts = (self.gop != Gop::Time(span)).then_some(span);
             return Ok(());
@@ -84,6 +92,38 @@ fn unless_too_small(width: i32, height: i32) -> Result<(), Failure> {
         ErrorReason::Unsupported,
         format!("a film cannot have pictures of {width}x{height} pixels"),
         "set width_px and height_px to 16 or more, with allow_upscale and fit PAD, or take a snapshot instead",
+    ))
+}
+
+/// A multiple of a frame rate at which no picture stands too long.
+fn lively((num, den): (i32, i32)) -> (i32, i32) {
+    let step = Duration::from_secs_f64(f64::from(den.max(1)) / f64::from(num.max(1)));
+    let times = step.as_nanos().div_ceil(LONGEST_STAND.as_nanos());
+    (num.saturating_mul(i32::try_from(times).unwrap_or(1).max(1)), den)
+}
+
+/// A frame rate that no header tells wrong: not more than usual, and not so little that pictures stand too long.
+fn steady((num, den): (i32, i32)) -> (i32, i32) {
+    if num / den.max(1) >= USUAL_RATE.0 {
+        USUAL_RATE
+    } else {
+        lively((num, den))
+    }
+}
+
+/// A wanted frame rate must give each segment a picture.
+fn unless_slower(rate: Option<(i32, i32)>, span: Duration) -> Result<(), Failure> {
+    let step = rate.map_or(0.0, |(num, den)| f64::from(den) / f64::from(num.max(1)));
+    if step <= span.as_secs_f64() {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        format!(
+            "at this frame rate a picture lasts {step:.3} s, and a segment {:.3} s",
+            span.as_secs_f64()
+        ),
+        "choose a higher frame_rate, longer segments, or no frame rate",
     ))
 }
 

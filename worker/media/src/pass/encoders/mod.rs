@@ -30,6 +30,10 @@ pub struct VideoEncode {
     pub look: Look,
     /// Constant frame rate; `None`: time stamps are kept.
     pub frame_rate: Option<(i32, i32)>,
+    /// The rate at which a picture that stands for long is told again; `None`: it is told once.
+    pub stand: Option<(i32, i32)>,
+    /// Where running time is zero, from the beginning of the output.
+    pub begin: Duration,
     pub gop: Gop,
     /// Key frames besides, at each multiple of it: where segments begin.
     pub cuts: Option<Duration>,
