@@ -322,7 +322,13 @@ pub fn sub_stream_key(set: &PlanSet, name: &str) -> Result<String, String> {
 /// Key of a member of a set: segment `index` (from 0; a negative one is the initialisation segment, `init`) of a track.
 /// `token` tells attempts apart; `suffix` without a dot, such as `m4s`, takes the place of the path's own.
 pub fn member_key(set: &PlanSet, track: i32, index: i32, suffix: &str, token: &str) -> Result<String, String> {
-    let number = if index < 0 { "init".to_owned() } else { index.to_string() };
+    let number = match index {
+        0.. => index.to_string(),
+        // of subtitles: all of them
+        _ if suffix == "vtt" => "all".to_owned(),
+        -1 => "init".to_owned(),
+        _ => format!("init{}", -1 - i64::from(index)),
+    };
     let path = path::finished(without_suffix(&set.segment_path), |variable| match variable {
         SUB_STREAM => Some(track.to_string()),
         SEGMENT => Some(number.clone()),

@@ -161,18 +161,19 @@ fn write_representation(text: &mut String, presentation: &Presentation, track: &
         let _ = write!(text, " audioSamplingRate=\"{}\"", info.sample_rate_hz);
     }
     text.push_str(">\n");
-    match track.segments.as_slice() {
-        [whole] if is_text(track) => {
-            let _ = writeln!(text, "        <BaseURL>{}</BaseURL>", escaped(&relative(from, &whole.key)));
+    match &track.whole_key {
+        // Players know text in one file, or in MP4.
+        Some(whole) => {
+            let _ = writeln!(text, "        <BaseURL>{}</BaseURL>", escaped(&relative(from, whole)));
         }
-        _ => write_segments(text, track, from),
+        None => write_segments(text, track, from),
     }
     text.push_str("      </Representation>\n");
 }
 
 fn write_segments(text: &mut String, track: &Track, from: &str) {
     let timescale = i64::from(track.info.timescale.max(1));
-    let init = track.init_key.as_ref().map(|key| escaped(&relative(from, key)));
+    let init = track.inits.get(&0).map(|key| escaped(&relative(from, key)));
     if let Some(template) = &track.template {
         let media = escaped(&relative(from, template)).replace(NUMBER, "$Number$");
         let _ = write!(

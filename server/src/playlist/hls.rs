@@ -7,7 +7,9 @@ use super::{Presentation, Segment, Track, relative};
 /// A track's media playlist.
 pub fn media(presentation: &Presentation, track: &Track) -> String {
     let mut text = head(presentation, track, false);
+    let mut before = None;
     for segment in &track.segments {
+        write_boundary(&mut text, track, before.replace(segment), segment, &track.playlist_key);
         let _ = writeln!(text, "#EXTINF:{},", seconds(segment.duration_ns));
         let _ = writeln!(text, "{}", relative(&track.playlist_key, &segment.key));
     }
@@ -21,7 +23,9 @@ pub fn i_frames(presentation: &Presentation, track: &Track) -> Option<String> {
         return None;
     }
     let mut text = head(presentation, track, true);
+    let mut before = None;
     for segment in &track.segments {
+        write_boundary(&mut text, track, before.replace(segment), segment, key);
         let Some((offset, bytes)) = segment.i_frame else { continue };
         let _ = writeln!(text, "#EXTINF:{},", seconds(segment.duration_ns));
         let _ = writeln!(text, "#EXT-X-BYTERANGE:{bytes}@{offset}");
@@ -30,42 +34,39 @@ pub fn i_frames(presentation: &Presentation, track: &Track) -> Option<String> {
     Some(end(text, presentation))
 }
 
+/// What stands in front of a segment that does not simply go on, and in front of the first one.
+fn write_boundary(text: &mut String, track: &Track, before: Option<&Segment>, segment: &Segment, from: &str) {
+    if before.is_some() && segment.discontinuity {
+        text.push_str("#EXT-X-DISCONTINUITY\n");
+    }
+    let Some(init) = track.inits.get(&segment.init) else { return };
+    if before.is_none_or(|before| before.init != segment.init) {
+        let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", relative(from, init));
+    }
+}
+
 /// Whether scrubbing works on a track.
 pub fn has_i_frames(track: &Track) -> bool {
     track.i_frame_key.is_some() && !track.segments.is_empty() && track.segments.iter().all(|segment| segment.i_frame.is_some())
 }
 
 fn head(presentation: &Presentation, track: &Track, only_i_frames: bool) -> String {
-    let version = match (&track.init_key, only_i_frames) {
-        (Some(_), _) => 7,
-        (None, true) => 4,
-        (None, false) => 3,
+    let version = match (track.inits.is_empty(), only_i_frames) {
+        (false, _) => 7,
+        (true, true) => 4,
+        (true, false) => 3,
     };
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
-    let _ = writeln!(text, "#EXT-X-TARGETDURATION:{}", target_s(presentation, track));
+    let _ = writeln!(text, "#EXT-X-TARGETDURATION:{}", presentation.target_s());
     let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:0");
     let kind = if presentation.complete { "VOD" } else { "EVENT" };
     let _ = writeln!(text, "#EXT-X-PLAYLIST-TYPE:{kind}");
     if only_i_frames {
         text.push_str("#EXT-X-I-FRAMES-ONLY\n");
-    } else if track.info.kind == "video" {
+    } else if track.info.kind == "video" && presentation.is_independent() {
         text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
-    let from = match only_i_frames {
-        true => track.i_frame_key.as_deref().unwrap_or_default(),
-        false => &track.playlist_key,
-    };
-    if let Some(init) = &track.init_key {
-        let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", relative(from, init));
-    }
     text
-}
-
-/// At least what was asked for, so that it need not change while the playlist grows.
-fn target_s(presentation: &Presentation, track: &Track) -> i64 {
-    let rounded = |segment: &Segment| (segment.duration_ns + 500_000_000) / 1_000_000_000;
-    let asked = (presentation.target_ms + 999) / 1000;
-    track.segments.iter().map(rounded).max().unwrap_or(0).max(asked).max(1)
 }
 
 fn seconds(ns: i64) -> String {
@@ -89,11 +90,11 @@ struct Group<'a> {
 pub fn master(presentation: &Presentation, key: &str) -> String {
     let videos: Vec<&Track> = presentation.of_kind("video").collect();
     let audios: Vec<&Track> = presentation.of_kind("audio").collect();
-    let has_fmp4 = presentation.tracks.iter().any(|track| track.init_key.is_some());
-    let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:{}\n#EXT-X-INDEPENDENT-SEGMENTS\n",
-        if has_fmp4 { 7 } else { 4 }
-    );
+    let has_fmp4 = presentation.tracks.iter().any(|track| !track.inits.is_empty());
+    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{}\n", if has_fmp4 { 7 } else { 4 });
+    if presentation.is_independent() {
+        text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
     let are_variants = videos.is_empty() && is_one_programme(&audios);
     let groups = if are_variants { Vec::new() } else { groups(&audios) };
     for group in &groups {
@@ -102,6 +103,7 @@ pub fn master(presentation: &Presentation, key: &str) -> String {
     let subtitles: Vec<&Track> = presentation.of_kind("subtitle").collect();
     write_group(&mut text, "SUBTITLES", "subtitles", &subtitles, key);
     let has_subtitles = !subtitles.is_empty();
+    write_captions(&mut text, &videos);
     if videos.is_empty() {
         let variants = audios.iter().take(if are_variants { audios.len() } else { 1 });
         for track in variants {
@@ -227,9 +229,38 @@ fn write_variant(text: &mut String, presentation: &Presentation, track: &Track, 
         text.push_str(",SUBTITLES=\"subtitles\"");
     }
     if !is_audio {
-        text.push_str(",CLOSED-CAPTIONS=NONE");
+        text.push_str(captions_attribute(presentation, track));
     }
     let _ = writeln!(text, "\n{}", relative(from, &track.playlist_key));
+}
+
+/// A channel of captions in pictures, where any have one.
+fn write_captions(text: &mut String, videos: &[&Track]) {
+    let has = |which: fn(&Segment) -> bool| videos.iter().flat_map(|track| &track.segments).any(which);
+    let channel = if has(|segment| segment.captions_608) {
+        "CC1"
+    } else if has(|segment| segment.captions_708) {
+        "SERVICE1"
+    } else {
+        return;
+    };
+    let _ = writeln!(
+        text,
+        "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"{channel}\",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"{channel}\""
+    );
+}
+
+/// NONE is a promise for all variants, which only a whole film without captions can give.
+fn captions_attribute(presentation: &Presentation, track: &Track) -> &'static str {
+    let has_captions = |track: &Track| {
+        let carries = |segment: &Segment| segment.captions_608 || segment.captions_708;
+        track.segments.iter().any(carries)
+    };
+    if has_captions(track) {
+        return ",CLOSED-CAPTIONS=\"captions\"";
+    }
+    let has_none = presentation.complete && !presentation.tracks.iter().any(has_captions);
+    if has_none { ",CLOSED-CAPTIONS=NONE" } else { "" }
 }
 
 fn write_picture(text: &mut String, track: &Track) {

@@ -6,6 +6,8 @@
 pub mod dash;
 pub mod hls;
 
+use std::collections::BTreeMap;
+
 use mps_proto::worker::v1::SetTrack;
 
 /// What a manifest tells.
@@ -26,8 +28,10 @@ pub struct Presentation {
 #[derive(Debug, Clone, Default)]
 pub struct Track {
     pub info: SetTrack,
-    /// Key of the initialisation segment; `None`: MPEG-TS or text.
-    pub init_key: Option<String>,
+    /// Keys of the initialisation segments, by number; none: MPEG-TS or text.
+    pub inits: BTreeMap<i32, String>,
+    /// Key of all subtitles in one file.
+    pub whole_key: Option<String>,
     pub segments: Vec<Segment>,
     /// Key of every segment with `NUMBER` in place of its number, where all come from one attempt.
     pub template: Option<String>,
@@ -48,6 +52,15 @@ pub struct Segment {
     pub duration_ns: i64,
     /// Where the bytes of its first picture begin, and how many they are.
     pub i_frame: Option<(i64, i64)>,
+    /// Number of the initialisation segment that it needs.
+    pub init: i32,
+    /// Decoders begin anew with it.
+    pub discontinuity: bool,
+    /// Pictures that are shown before its first key frame need the segment before.
+    pub needs_previous: bool,
+    /// Its pictures carry captions.
+    pub captions_608: bool,
+    pub captions_708: bool,
 }
 
 /// How much more than the peak so far a manifest promises while the rest is still being encoded.
@@ -60,9 +73,26 @@ impl Presentation {
             .filter(move |track| track.info.kind == kind && !track.segments.is_empty())
     }
 
-    /// Whether every track has media.
+    /// Whether every track has media, and it is known how long the longest segment is: a playlist may not change its mind.
     pub fn is_playable(&self) -> bool {
-        !self.tracks.is_empty() && self.tracks.iter().all(|track| !track.segments.is_empty())
+        let has_media = |track: &Track| !track.segments.is_empty();
+        let is_bounded = self.complete || self.tracks.iter().all(|track| !track.info.own_keys);
+        !self.tracks.is_empty() && self.tracks.iter().all(has_media) && is_bounded
+    }
+
+    /// Whether every segment of film and sound can be decoded without others; what grows and is cut by encoders always can.
+    fn is_independent(&self) -> bool {
+        let mut segments = self.tracks.iter().flat_map(|track| &track.segments);
+        segments.all(|segment| !segment.needs_previous)
+    }
+
+    /// Length of the longest segment in whole seconds, at least what was asked for: of all tracks of film and sound.
+    fn target_s(&self) -> i64 {
+        let rounded = |segment: &Segment| (segment.duration_ns + 500_000_000) / 1_000_000_000;
+        let media = self.tracks.iter().filter(|track| track.info.kind != "subtitle");
+        let longest = media.flat_map(|track| &track.segments).map(rounded).max();
+        let asked = (self.target_ms + 999) / 1000;
+        longest.unwrap_or(0).max(asked).max(1)
     }
 
     /// What can be played: up to where the track ends that is the least far.

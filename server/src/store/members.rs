@@ -4,10 +4,40 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 
 use super::{Store, leases::Token, rows};
 
-const COLUMNS: &str =
-    "set_id, track, number, attempt, object_key, size_bytes, sha256, start_ns, duration_ns, i_frame_offset, i_frame_bytes, state";
+const COLUMNS: &str = "set_id, track, number, attempt, object_key, size_bytes, sha256, start_ns, duration_ns, i_frame_offset, i_frame_bytes, \
+    init, marks, state";
 
-/// A member; −1 is the number of an initialisation segment.
+/// What is told of a segment besides its times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Decoders begin anew with it.
+    pub discontinuity: bool,
+    /// Pictures that are shown before its first key frame need the segment before.
+    pub needs_previous: bool,
+    /// Its pictures carry captions.
+    pub captions_608: bool,
+    pub captions_708: bool,
+}
+
+impl Marks {
+    /// As the column holds them, a bit each.
+    fn bits(self) -> i32 {
+        let marks = [self.discontinuity, self.needs_previous, self.captions_608, self.captions_708];
+        (0..).zip(marks).map(|(place, is_set)| i32::from(is_set) << place).sum()
+    }
+
+    fn of(bits: i32) -> Self {
+        let is_set = |place: u32| bits >> place & 1 == 1;
+        Self {
+            discontinuity: is_set(0),
+            needs_previous: is_set(1),
+            captions_608: is_set(2),
+            captions_708: is_set(3),
+        }
+    }
+}
+
+/// A member; numbers below 0 are those of initialisation segments, from −1 on, and of all subtitles in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRow {
     pub set_id: String,
@@ -21,6 +51,9 @@ pub struct MemberRow {
     pub duration_ns: i64,
     pub i_frame_offset: i64,
     pub i_frame_bytes: i64,
+    /// Which initialisation segment it needs, from 0.
+    pub init: i32,
+    pub marks: Marks,
     /// Whether it is part of the set.
     pub committed: bool,
 }
@@ -39,11 +72,13 @@ impl MemberRow {
             duration_ns: row.try_get("", "duration_ns")?,
             i_frame_offset: row.try_get("", "i_frame_offset")?,
             i_frame_bytes: row.try_get("", "i_frame_bytes")?,
+            init: row.try_get("", "init")?,
+            marks: Marks::of(row.try_get("", "marks")?),
             committed: row.try_get::<i32>("", "state")? == 1,
         })
     }
 
-    /// Whether it is the initialisation segment of its track.
+    /// Whether it is no segment: it has no place in its track's time.
     pub fn is_init(&self) -> bool {
         self.number < 0
     }
@@ -80,9 +115,9 @@ pub async fn expect(store: &Store, txn: &DatabaseTransaction, set_id: &str, toke
 
 /// Makes an expected member part of the set. `false`: no URL was given to this attempt for a member of this size.
 pub async fn commit(store: &Store, txn: &DatabaseTransaction, member: &MemberRow) -> Result<bool, DbErr> {
-    let text = "UPDATE set_members SET state = 1, sha256 = $6, start_ns = $7, duration_ns = $8, i_frame_offset = $9, i_frame_bytes = $10 \
-        WHERE set_id = $1 AND track = $2 AND number = $3 AND attempt = $4 AND size_bytes = $5 AND state = 0";
-    let values: [Value; 10] = [
+    let text = "UPDATE set_members SET state = 1, sha256 = $6, start_ns = $7, duration_ns = $8, i_frame_offset = $9, i_frame_bytes = $10, \
+        init = $11, marks = $12 WHERE set_id = $1 AND track = $2 AND number = $3 AND attempt = $4 AND size_bytes = $5 AND state = 0";
+    let values: [Value; 12] = [
         member.set_id.as_str().into(),
         member.track.into(),
         member.number.into(),
@@ -93,6 +128,8 @@ pub async fn commit(store: &Store, txn: &DatabaseTransaction, member: &MemberRow
         member.duration_ns.into(),
         member.i_frame_offset.into(),
         member.i_frame_bytes.into(),
+        member.init.into(),
+        member.marks.bits().into(),
     ];
     Ok(txn.execute_raw(store.sql(text, values)).await?.rows_affected() > 0)
 }
@@ -149,9 +186,9 @@ pub async fn states(store: &Store, on: &impl ConnectionTrait, set_id: &str) -> R
     rows.iter().map(read).collect()
 }
 
-/// The SHA-256 of committed initialisation segments, by track.
+/// The SHA-256 of committed initialisation segments, the first of each track, by track.
 pub async fn init_checksums(store: &Store, set_id: &str) -> Result<Vec<(i32, String)>, DbErr> {
-    let text = "SELECT track, sha256 FROM set_members WHERE set_id = $1 AND state = 1 AND number < 0";
+    let text = "SELECT track, sha256 FROM set_members WHERE set_id = $1 AND state = 1 AND number = -1";
     let rows = store.reader().query_all_raw(store.sql(text, [set_id.into()])).await?;
     rows.iter()
         .map(|row| Ok((row.try_get("", "track")?, row.try_get("", "sha256")?)))
@@ -223,4 +260,17 @@ async fn select(store: &Store, on: &impl ConnectionTrait, condition: &str, value
     let text = format!("SELECT {COLUMNS} FROM set_members WHERE {condition}");
     let rows = on.query_all_raw(store.sql(&text, values)).await?;
     rows.iter().map(MemberRow::read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_kept_in_bits() {
+        for bits in 0..16 {
+            assert_eq!(Marks::of(bits).bits(), bits);
+        }
+        assert!(Marks::of(2).needs_previous && !Marks::of(2).discontinuity);
+    }
 }

@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
 
+mod boundaries;
 mod sets;
 mod stalls;
 
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrator {
             Box::new(Initial),
             Box::new(Templates),
             Box::new(sets::Sets),
+            Box::new(boundaries::Boundaries),
             Box::new(stalls::Stalls),
         ]
     }

@@ -29,7 +29,7 @@ fn pictures_sound_and_words_stand_in_sets_of_their_own() {
     ));
     assert!(text.contains("<S t=\"0\" d=\"360000\" r=\"1\"/>"));
     assert!(text.contains("audioSamplingRate=\"48000\"") && text.contains("<Label>English &quot;HQ&quot;</Label>"));
-    assert!(text.contains("mimeType=\"text/vtt\" lang=\"de\"") && text.contains("<BaseURL>seg/subtitle2_0-a1.m4s</BaseURL>"));
+    assert!(text.contains("mimeType=\"text/vtt\" lang=\"de\"") && text.contains("<BaseURL>seg/subtitle2_all-a1.vtt</BaseURL>"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) fn track(number: i32, kind: &str, codecs: &str, sizes: &[i64]) -> Tra
         start_ns: index as i64 * 4_000_000_000,
         duration_ns: 4_000_000_000,
         i_frame: (kind == "video").then_some((20, 100)),
+        ..Segment::default()
     };
     Track {
         info: SetTrack {
@@ -21,7 +22,8 @@ pub(crate) fn track(number: i32, kind: &str, codecs: &str, sizes: &[i64]) -> Tra
             timescale: 90_000,
             ..SetTrack::default()
         },
-        init_key: Some(format!("out/seg/{kind}{number}_init-a1.mp4")),
+        inits: [(0, format!("out/seg/{kind}{number}_init-a1.mp4"))].into(),
+        whole_key: None,
         segments: sizes.iter().enumerate().map(segment).collect(),
         template: Some(format!("out/seg/{kind}{number}_\u{0}-a1.m4s")),
         playlist_key: format!("out/{kind}_{number}.m3u8"),
@@ -39,7 +41,8 @@ pub(crate) fn film(complete: bool) -> Presentation {
     sound.info.display_name = "English \"HQ\"".into();
     (sound.info.channels, sound.info.sample_rate_hz) = (2, 48_000);
     let mut words = track(2, "subtitle", "wvtt", &[1000]);
-    words.init_key = None;
+    words.inits.clear();
+    words.whole_key = Some("out/seg/subtitle2_all-a1.vtt".into());
     words.info.language = "de".into();
     words.info.is_default = true;
     Presentation {
@@ -143,7 +146,75 @@ fn sound_only_has_a_variant_per_rate_or_one_with_its_languages() {
 #[test]
 fn transport_streams_need_no_map_and_an_old_version() {
     let mut film = film(true);
-    film.tracks[0].init_key = None;
+    film.tracks[0].inits.clear();
     let text = media(&film, &film.tracks[0]);
     assert!(text.contains("#EXT-X-VERSION:3\n") && !text.contains("EXT-X-MAP"));
+}
+
+#[test]
+fn what_does_not_go_on_is_told_with_its_initialisation() {
+    let mut film = film(true);
+    let video = &mut film.tracks[0];
+    video.inits.insert(1, "out/seg/video0_init1-a1.mp4".into());
+    (video.segments[1].init, video.segments[1].discontinuity) = (1, true);
+    let text = media(&film, &film.tracks[0]);
+    assert!(
+        text.ends_with(
+            "#EXT-X-MAP:URI=\"seg/video0_init-a1.mp4\"\n#EXTINF:4.000000,\nseg/video0_0-a1.m4s\n#EXT-X-DISCONTINUITY\n\
+             #EXT-X-MAP:URI=\"seg/video0_init1-a1.mp4\"\n#EXTINF:4.000000,\nseg/video0_1-a1.m4s\n#EXT-X-ENDLIST\n"
+        ),
+        "{text}"
+    );
+    let pictures = i_frames(&film, &film.tracks[0]).unwrap();
+    assert!(pictures.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"seg/video0_init1-a1.mp4\"\n#EXTINF"));
+    film.tracks[0].segments[0].discontinuity = true;
+    assert_eq!(
+        media(&film, &film.tracks[0]).matches("DISCONTINUITY").count(),
+        1,
+        "nothing is before the first"
+    );
+}
+
+#[test]
+fn segments_that_need_others_are_not_called_independent() {
+    let mut film = film(true);
+    film.tracks[0].segments[1].needs_previous = true;
+    assert!(!media(&film, &film.tracks[0]).contains("INDEPENDENT"));
+    assert!(!master(&film, "out/film.m3u8").contains("INDEPENDENT"));
+}
+
+#[test]
+fn streams_cut_at_the_inputs_key_frames_wait_for_their_longest_segment() {
+    let mut film = film(false);
+    assert!(film.is_playable());
+    film.tracks[0].info.own_keys = true;
+    assert!(!film.is_playable());
+    film.complete = true;
+    film.tracks[0].segments[1].duration_ns = 9_700_000_000;
+    assert!(film.is_playable());
+    // all media playlists have one target duration
+    assert!(
+        film.tracks
+            .iter()
+            .all(|track| media(&film, track).contains("#EXT-X-TARGETDURATION:10\n"))
+    );
+}
+
+#[test]
+fn captions_in_pictures_are_told_when_they_are_seen() {
+    let mut film = film(false);
+    let text = master(&film, "out/film.m3u8");
+    assert!(!text.contains("CLOSED-CAPTIONS"), "what comes may have some: {text}");
+    film.complete = true;
+    assert!(master(&film, "out/film.m3u8").contains(",CLOSED-CAPTIONS=NONE\n"));
+    film.tracks[0].segments[1].captions_708 = true;
+    assert!(master(&film, "out/film.m3u8").contains("INSTREAM-ID=\"SERVICE1\""));
+    film.tracks[0].segments[1].captions_608 = true;
+    let text = master(&film, "out/film.m3u8");
+    assert!(
+        text.contains(
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"CC1\",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"CC1\"\n"
+        )
+    );
+    assert!(text.contains(",CLOSED-CAPTIONS=\"captions\"\n") && !text.contains("=NONE"));
 }

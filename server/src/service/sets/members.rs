@@ -21,7 +21,7 @@ use crate::{
     storage::Audience,
     store::{
         leases::{Token, UnitRow},
-        members::{self, MemberRow, NewMember},
+        members::{self, Marks, MemberRow, NewMember},
         outputs::{self, NewOutput, OutputRow, ReserveError},
         sets::{self, SetRow},
     },
@@ -33,6 +33,8 @@ const MAX_AT_ONCE: usize = 64;
 const MAX_BYTES: i64 = 5 << 30;
 /// Tracks of a set: 10 renditions, 10 of sound, 10 of subtitles.
 const MAX_TRACKS: usize = 32;
+/// Initialisation segments of a track.
+const MAX_INITS: i32 = 1_000;
 /// Segments of a track: a day of seconds.
 const MAX_NUMBER: i32 = 100_000;
 const DEFAULT_SEGMENT: Duration = Duration::from_secs(6);
@@ -96,13 +98,15 @@ fn check_names(names: &[MemberName]) -> Result<(), ApiError> {
         return Err(ApiError::invalid_field("members", format!("1 to {MAX_AT_ONCE}")));
     }
     let is_right = |name: &MemberName| {
-        (0..MAX_TRACKS as i32).contains(&name.track) && (-1..MAX_NUMBER).contains(&name.index) && (1..=MAX_BYTES).contains(&name.size_bytes)
+        (0..MAX_TRACKS as i32).contains(&name.track)
+            && (-MAX_INITS..MAX_NUMBER).contains(&name.index)
+            && (1..=MAX_BYTES).contains(&name.size_bytes)
     };
     match names.iter().all(is_right) {
         true => Ok(()),
         false => Err(ApiError::invalid_field(
             "members",
-            format!("tracks from 0 to {MAX_TRACKS}, indexes from -1, sizes from 1 byte to 5 GiB"),
+            format!("tracks from 0 to {MAX_TRACKS}, indexes from -{MAX_INITS}, sizes from 1 byte to 5 GiB"),
         )),
     }
 }
@@ -164,6 +168,9 @@ async fn write_rows(
     if !tracks.is_empty() {
         take_tracks(app, txn, unit, set, tracks).await?;
     }
+    if new.iter().any(is_break) && names::manifest(&set.plan, "mpd").is_some() {
+        return Err(break_in_dash().into());
+    }
     let known = sets::tracks(&app.store, txn, &set.id).await?;
     let mut by_track: BTreeMap<i32, Vec<&SetMember>> = BTreeMap::new();
     for member in new {
@@ -222,6 +229,16 @@ async fn commit_track(
     Ok(())
 }
 
+/// Whether what comes with a segment cannot be said in one period of a DASH manifest.
+fn is_break(member: &SetMember) -> bool {
+    member.discontinuity || member.init != 0
+}
+
+fn break_in_dash() -> ApiError {
+    ApiError::wrong_state("the stream changes in its middle, which a DASH manifest of one period cannot tell")
+        .hint("ask for HLS alone, or encode the stream")
+}
+
 /// A repeat is fine; another member under a committed index is not.
 fn refuse_other(before: &MemberRow, member: &SetMember) -> Result<(), ApiError> {
     if before.sha256 == member.sha256 {
@@ -250,6 +267,12 @@ fn row_of(set_id: &str, token: &Token, member: &SetMember) -> Result<MemberRow, 
     if member.index >= 0 && (start_ns < 0 || duration_ns <= 0) {
         return Err(ApiError::invalid_field("members", "a segment begins at 0 or later and lasts"));
     }
+    if !(0..MAX_INITS).contains(&member.init) {
+        return Err(ApiError::invalid_field(
+            "members",
+            format!("initialisation segments are 0 to {MAX_INITS}"),
+        ));
+    }
     Ok(MemberRow {
         set_id: set_id.to_owned(),
         track: member.track,
@@ -262,6 +285,13 @@ fn row_of(set_id: &str, token: &Token, member: &SetMember) -> Result<MemberRow, 
         duration_ns,
         i_frame_offset: member.i_frame_offset,
         i_frame_bytes: member.i_frame_bytes,
+        init: member.init,
+        marks: Marks {
+            discontinuity: member.discontinuity,
+            needs_previous: member.needs_previous,
+            captions_608: member.captions_608,
+            captions_708: member.captions_708,
+        },
         committed: false,
     })
 }

@@ -22,7 +22,7 @@ pub fn segment_suffix(plan: &PlanSet) -> &'static str {
 
 /// Key of a member that an attempt makes. `suffix`: that of the track's segments.
 pub fn member_key(plan: &PlanSet, track: i32, number: i32, attempt: i32, suffix: &str) -> Result<String, ApiError> {
-    let suffix = if number < 0 { "mp4" } else { suffix };
+    let suffix = if number < 0 && suffix != "vtt" { "mp4" } else { suffix };
     let start = plan.set_id.len().saturating_sub(TAIL);
     let token = format!("{}-{attempt}", plan.set_id.get(start..).unwrap_or_default().to_lowercase());
     mps_plan::member_key(plan, track, number, suffix, &token).map_err(ApiError::internal)
@@ -88,7 +88,9 @@ mod tests {
         let key = |track, number, suffix| member_key(&plan(), track, number, 3, suffix).unwrap();
         assert_eq!(key(2, 7, "m4s"), "out/v2/clip_7-12345678-3.m4s");
         assert_eq!(key(2, -1, "m4s"), "out/v2/clip_init-12345678-3.mp4");
+        assert_eq!(key(2, -3, "m4s"), "out/v2/clip_init2-12345678-3.mp4");
         assert_eq!(key(4, 0, "vtt"), "out/v4/clip_0-12345678-3.vtt");
+        assert_eq!(key(4, -1, "vtt"), "out/v4/clip_all-12345678-3.vtt");
         let pattern = member_pattern(&plan(), 2, 3, "m4s").unwrap();
         assert_eq!(pattern.replace(playlist::NUMBER, "7"), key(2, 7, "m4s"));
     }

@@ -44,6 +44,11 @@ pub async fn when_due(app: &App, set_id: &str) -> Result<(), UnitError> {
     let Some(set) = sets::get(&app.store, set_id).await?.filter(|set| set.state == SetState::Publishing) else {
         return Ok(());
     };
+    // cut at key frames of the input: how long the longest segment is, is known at the end
+    let tracks = sets::tracks(&app.store, app.store.reader(), set_id).await?;
+    if tracks.iter().any(|track| track.info.own_keys) {
+        return Ok(());
+    }
     let pause_ms = LEAST_INTERVAL_MS + set.version;
     let is_recent = set.playable_ms.is_some() && app.store.now_ms().await? - set.written_ms < pause_ms;
     if set.written_version >= set.version || is_recent {
@@ -140,10 +145,16 @@ fn shown(set: &SetRow, rows: &[OutputRow], track: &TrackRow, members: &[MemberRo
         true => hls_key.unwrap_or_default().to_owned(),
         false => names::media_playlist_key(&set.plan, number).unwrap_or_default(),
     };
+    let is_text = track.info.kind == "subtitle";
+    let numbered = |member: &&MemberRow| (-1 - member.number, member.object_key.clone());
     let has_i_frames = hls_key.is_some() && !names::is_single(&set.plan) && track.info.kind == "video";
     Track {
         info: track.info.clone(),
-        init_key: own.iter().find(|member| member.is_init()).map(|member| member.object_key.clone()),
+        inits: own.iter().filter(|member| member.is_init() && !is_text).map(numbered).collect(),
+        whole_key: own
+            .iter()
+            .find(|member| member.is_init() && is_text)
+            .map(|member| member.object_key.clone()),
         template: template(set, number, &segments),
         segments: segments.into_iter().map(|member| segment(member)).collect(),
         playlist_key,
@@ -158,6 +169,11 @@ fn segment(member: &MemberRow) -> Segment {
         start_ns: member.start_ns,
         duration_ns: member.duration_ns,
         i_frame: (member.i_frame_bytes > 0).then_some((member.i_frame_offset, member.i_frame_bytes)),
+        init: member.init,
+        discontinuity: member.marks.discontinuity,
+        needs_previous: member.marks.needs_previous,
+        captions_608: member.marks.captions_608,
+        captions_708: member.marks.captions_708,
     }
 }
 
