@@ -166,8 +166,17 @@ impl Keeper {
 
     fn paced(&self, caps: &gst::CapsRef, seqnum: gst::Seqnum) -> gst::Event {
         let mut caps = caps.to_owned();
-        if let Some((Pace::Constant(num, den), _)) = self.pace.get() {
-            caps.make_mut().set("framerate", gst::Fraction::new(*num, *den));
+        let told = caps.structure(0).and_then(|caps| caps.get::<gst::Fraction>("framerate").ok());
+        let rate = match self.pace.get() {
+            Some((Pace::Constant(num, den), _)) => Some(gst::Fraction::new(*num, *den)),
+            // Parsers take a frame rate for the length of each picture.
+            Some((Pace::Standing(num, den), _)) => {
+                Some(gst::Fraction::new(*num, *den)).filter(|rate| told.is_some_and(|told| told < *rate))
+            }
+            None => None,
+        };
+        if let Some(rate) = rate {
+            caps.make_mut().set("framerate", rate);
         }
         gst::event::Caps::builder(&caps).seqnum(seqnum).build()
     }

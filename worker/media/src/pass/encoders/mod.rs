@@ -3,20 +3,19 @@
 //! are, so that two runs differ by some bytes.
 
 mod hardware;
+mod keys;
 mod lengths;
 mod vpx;
 mod x26x;
 
 use std::time::Duration;
 
-use gst::prelude::*;
 use mps_proto::{
     v1::{EncoderSpeed, ErrorReason, VideoCodec},
     worker::v1::Failure,
 };
 
 use super::{
-    clip::{clock, running_ns},
     elements::{caps_filter, make, pad},
     picture::Look,
 };
@@ -77,10 +76,7 @@ const BUFFER_MS: i64 = 2_000;
 pub fn chain(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode, byte_stream: bool) -> Result<Vec<gst::Element>, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
     let encoder = encoder(pipeline, &name("encode"), job)?;
-    let asks = Asks::of(job);
-    if asks.any() {
-        force_keys(&pad(&encoder, "sink")?, &encoder, asks);
-    }
+    keys::force(&encoder, job)?;
     let mut chain = vec![encoder.clone()];
     if let Some(parser) = parser(job.codec) {
         chain.push(make(pipeline, parser, &name("parse"))?);
@@ -128,66 +124,6 @@ fn gop_frames(job: &VideoEncode) -> i32 {
         Gop::Frames(frames) => frames.max(1),
         Gop::Time(_) => NEVER,
     }
-}
-
-/// When key frames are asked for from outside.
-#[derive(Debug, PartialEq, Eq)]
-struct Asks {
-    /// At the first picture of each of these spans of running time.
-    spans: Vec<gst::ClockTime>,
-    /// Every so many pictures.
-    frames: Option<u64>,
-}
-
-impl Asks {
-    fn of(job: &VideoEncode) -> Self {
-        let (time, frames) = match job.gop {
-            Gop::Time(span) => (Some(span), None),
-            // VP8 without scene cuts has no key frames of its own.
-            Gop::Frames(frames) => (None, (job.codec == VideoCodec::Vp8 && !job.scene_cuts).then_some(frames)),
-        };
-        Self {
-            spans: time
-                .into_iter()
-                .chain(job.cuts)
-                .map(|span| clock(span).max(gst::ClockTime::MSECOND))
-                .collect(),
-            frames: frames.map(|frames| u64::from(frames.max(1).unsigned_abs())),
-        }
-    }
-
-    fn any(&self) -> bool {
-        !self.spans.is_empty() || self.frames.is_some()
-    }
-}
-
-/// Asks an encoder for key frames, once for each picture at most: a second wish would make a key frame of the next one.
-fn force_keys(entry: &gst::Pad, encoder: &gst::Element, asks: Asks) {
-    let weak = encoder.downgrade();
-    let state = std::sync::Mutex::new((asks.spans.clone(), 0u64));
-    entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let (Some(buffer), Some(encoder), Ok(mut state)) = (info.buffer(), weak.upgrade(), state.lock()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let (next, seen) = &mut *state;
-        let mut wanted = asks.frames.is_some_and(|frames| seen.is_multiple_of(frames));
-        *seen += 1;
-        let time = running_ns(pad, buffer).and_then(|time| u64::try_from(time).ok());
-        if let Some(time) = time.map(gst::ClockTime::from_nseconds) {
-            // Time stamps are cut to nanoseconds: a picture that begins within half of itself is the one.
-            let near = time + buffer.duration().map_or(gst::ClockTime::MSECOND, |length| length / 2);
-            for (next, span) in next.iter_mut().zip(&asks.spans) {
-                wanted |= near >= *next;
-                while near >= *next {
-                    *next += *span;
-                }
-            }
-        }
-        if wanted {
-            encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 /// The same, counting also where key frames come by time and the frame rate is constant.

@@ -3,7 +3,7 @@
 use gst::prelude::*;
 use mps_proto::v1::{EncoderSpeed, VideoCodec};
 
-use super::{Asks, BUFFER_MS, Gop, Rate, VideoEncode, bounds, crf, gop_frames, threads};
+use super::{BUFFER_MS, Gop, Rate, VideoEncode, bounds, crf, gop_frames, keys::Asks, threads};
 
 /// Pictures that the encoders look ahead at.
 const LOOKAHEAD: i32 = 25;
