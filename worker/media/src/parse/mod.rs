@@ -2,6 +2,7 @@
 
 pub mod av1;
 pub mod bits;
+pub mod captions;
 pub mod colours;
 pub mod crc;
 pub mod dolby_vision;
@@ -12,6 +13,7 @@ pub mod h265;
 pub mod lengths;
 pub mod matroska;
 pub mod matroska_shape;
+pub mod nal;
 pub mod numbers;
 pub mod pictures;
 pub mod psi;

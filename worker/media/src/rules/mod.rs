@@ -62,6 +62,18 @@ pub fn unless_undecodable(stream: &MediaStream, facts: &InputFacts) -> Result<()
     ))
 }
 
+/// Refuses a still picture, of which no stream can be cut.
+pub fn unless_still(facts: &InputFacts) -> Result<(), Failure> {
+    if !facts.still_picture {
+        return Ok(());
+    }
+    Err(failure::data(
+        ErrorReason::Unsupported,
+        "the input is a still picture, and a stream of segments needs a film",
+        "take snapshots of it, or make a film of it first",
+    ))
+}
+
 /// Whether a fit asks for bars.
 pub fn wants_bars(fit: Fit) -> bool {
     fit == Fit::Pad

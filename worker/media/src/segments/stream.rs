@@ -17,7 +17,7 @@ use super::{
     silence,
     store::Store,
 };
-use crate::{bytes::captions::Captions, pass::clip::running_ns_at};
+use crate::{parse::captions::Captions, pass::clip::running_ns_at};
 
 /// Where packets come from.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::{
 
 const SPAN: Duration = Duration::from_secs(2);
 
-fn encoded() -> (Option<VideoSettings>, Option<AudioSettings>) {
+pub fn encoded() -> (Option<VideoSettings>, Option<AudioSettings>) {
     let video = VideoSettings {
         codec: Some(VideoCodec::H264.into()),
         gop_frames: Some(45),
@@ -31,7 +31,7 @@ fn encoded() -> (Option<VideoSettings>, Option<AudioSettings>) {
     (Some(video), Some(audio))
 }
 
-fn copied() -> (Option<VideoSettings>, Option<AudioSettings>) {
+pub fn copied() -> (Option<VideoSettings>, Option<AudioSettings>) {
     let video = VideoSettings {
         codec: Some(VideoCodec::Copy.into()),
         ..VideoSettings::default()
@@ -44,7 +44,7 @@ fn copied() -> (Option<VideoSettings>, Option<AudioSettings>) {
 }
 
 /// TS has one playlist here, fragmented MP4 one for each track.
-fn node(format: SegmentFormat, (video, audio): (Option<VideoSettings>, Option<AudioSettings>)) -> PlanNode {
+pub fn node(format: SegmentFormat, (video, audio): (Option<VideoSettings>, Option<AudioSettings>)) -> PlanNode {
     let tracks = if format == SegmentFormat::Fmp4 {
         "{subStreamNumber}.m3u8"
     } else {
@@ -127,7 +127,7 @@ fn ffmpeg_log_of(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn decodes(file: &Path) {
+pub fn decodes(file: &Path) {
     let log = ffmpeg_log(&format!("-v warning -xerror -i {} -f null -", file.display()));
     assert_eq!(log.trim(), "", "{}", file.display());
 }
@@ -142,7 +142,7 @@ fn keys(file: &Path) -> Vec<f64> {
     times
 }
 
-fn sound_length(file: &Path) -> f64 {
+pub fn sound_length(file: &Path) -> f64 {
     let packets = ffprobe(file, "-select_streams a:0 -show_entries packet=pts_time,duration_time");
     let mut ends = packets.lines().filter_map(|line| {
         let mut fields = line.split(',').map(|field| field.parse::<f64>());

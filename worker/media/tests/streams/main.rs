@@ -4,5 +4,7 @@
 mod pass_tools;
 
 mod adaptive;
+mod changes;
+mod edges;
 mod hls;
 mod tools;

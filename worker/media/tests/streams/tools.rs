@@ -26,6 +26,26 @@ impl Told {
             .collect()
     }
 
+    /// Segments of a track in their order.
+    pub fn segments(&self, track: i32) -> Vec<&SetMember> {
+        let of_track = self.members.iter().filter(|((of, index), _)| *of == track && *index >= 0);
+        of_track.map(|(_, (member, _))| member).collect()
+    }
+
+    /// Length of all segments.
+    pub fn length(&self, track: i32) -> f64 {
+        self.segments(track).iter().map(|member| seconds(member.duration)).sum()
+    }
+
+    /// The segments of a track that need one initialisation segment, behind that.
+    pub fn run(&self, track: i32, init: i32) -> Vec<u8> {
+        let of_run = |((of, index), (member, _)): &(&(i32, i32), &(SetMember, Vec<u8>))| {
+            *of == track && if *index < 0 { *index == -1 - init } else { member.init == init }
+        };
+        let members = self.members.iter().filter(of_run);
+        members.flat_map(|(_, (_, bytes))| bytes.clone()).collect()
+    }
+
     pub fn joined(&self, track: i32) -> Vec<u8> {
         let of_track = self.members.iter().filter(|((of, _), _)| *of == track);
         of_track.flat_map(|(_, (_, bytes))| bytes.clone()).collect()
@@ -61,6 +81,29 @@ impl Film {
         };
         ffmpeg(arguments, &film.path(name));
         film
+    }
+
+    /// Recordings of transport streams one behind another, as a cable tuner writes them.
+    pub fn spliced(recordings: &[&str]) -> Self {
+        let film = Self {
+            folder: tempfile::tempdir().unwrap(),
+            name: "film.ts".into(),
+        };
+        let mut bytes = Vec::new();
+        for arguments in recordings {
+            let part = film.path("part.ts");
+            ffmpeg(arguments, &part);
+            bytes.extend(fs::read(part).unwrap());
+        }
+        fs::write(film.path("film.ts"), bytes).unwrap();
+        film
+    }
+
+    /// Writes bytes beside the film.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

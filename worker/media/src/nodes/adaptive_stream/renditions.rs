@@ -26,6 +26,7 @@ use crate::{
 
 pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
     let facts = context.facts;
+    rules::unless_still(facts)?;
     let set = node.set.clone().ok_or_else(|| unsupported("the plan names no set"))?;
     let film = rules::film(facts);
     let clip = Clip::resolve(

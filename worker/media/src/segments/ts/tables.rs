@@ -1,6 +1,9 @@
 //! The tables of a transport stream: one programme and its streams (ISO/IEC 13818-1, 2.4.4).
 
-use crate::segments::{codecs::Codec, fmp4::Part};
+use crate::{
+    parse::crc::crc32,
+    segments::{codecs::Codec, fmp4::Part},
+};
 
 pub const PAT_PID: u16 = 0;
 pub const PMT_PID: u16 = 0x1000;
@@ -50,26 +53,7 @@ fn section(table: u8, number: u16, body: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&number.to_be_bytes());
     bytes.extend_from_slice(&[0xc1, 0, 0]);
     bytes.extend_from_slice(body);
-    let sum = crc(bytes.get(1..).unwrap_or_default());
+    let sum = crc32(bytes.get(1..).unwrap_or_default());
     bytes.extend_from_slice(&sum.to_be_bytes());
     bytes
-}
-
-/// CRC-32 of MPEG-2: polynomial 0x04c11db7, not reflected.
-fn crc(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
-            if sum & 0x8000_0000 == 0 { sum << 1 } else { sum << 1 ^ 0x04c1_1db7 }
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_that_of_mpeg() {
-        assert_eq!(crc(b"123456789"), 0x0376_e6e7);
-    }
 }

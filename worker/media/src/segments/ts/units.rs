@@ -4,7 +4,7 @@ use std::io;
 
 use super::START_90K;
 use crate::{
-    bytes::nal,
+    parse::nal,
     segments::{Packet, codecs::Codec, fmp4::Part},
 };
 
