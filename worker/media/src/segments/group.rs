@@ -204,7 +204,7 @@ impl Group {
                 let body = if self.is_ts {
                     Body::Transport(vec![part])
                 } else {
-                    Body::Fragment(part)
+                    Body::Fragment(Box::new(part))
                 };
                 pieces.push(self.piece(member, times, body));
             }

@@ -47,7 +47,7 @@ pub enum Body {
     /// A segment of MPEG-TS.
     Transport(Vec<Part>),
     /// A segment of fragmented MP4.
-    Fragment(Part),
+    Fragment(Box<Part>),
 }
 
 /// The packets of a stream in a segment, with what describes them.
