@@ -34,6 +34,8 @@ pub struct Pacer<T> {
     held: Option<(T, i64, i64)>,
     /// The next place of a constant rate.
     next: i64,
+    /// Whether any picture was told.
+    has_told: bool,
 }
 
 impl<T: Clone> Pacer<T> {
@@ -45,6 +47,7 @@ impl<T: Clone> Pacer<T> {
             begin,
             held: None,
             next: 0,
+            has_told: false,
         };
         let (num, den) = pacer.rate();
         let unit = den * 1_000_000_000;
@@ -69,7 +72,9 @@ impl<T: Clone> Pacer<T> {
         };
         let time = time.max(since + 1);
         self.held = Some((picture, time, length));
-        self.told_until(&held, since, time)
+        let told = self.told_until(&held, since, time);
+        self.has_told |= !told.is_empty();
+        told
     }
 
     /// No more pictures come.
@@ -78,7 +83,11 @@ impl<T: Clone> Pacer<T> {
             return Vec::new();
         };
         let told = self.told_until(&held, since, since + lasts.max(1));
-        if told.is_empty() { self.told_at(&held, 1) } else { told }
+        if told.is_empty() && !self.has_told {
+            self.told_at(&held, 1)
+        } else {
+            told
+        }
     }
 
     fn told_until(&mut self, held: &T, since: i64, until: i64) -> Vec<Told<T>> {
@@ -173,6 +182,18 @@ mod tests {
         let mut pacer = Pacer::new(rate, Duration::ZERO);
         pacer.push('a', 0, MS);
         assert_eq!((pacer.left_out_for(20 * MS), pacer.left_out_for(60 * MS)), (Some(&'a'), None));
+    }
+
+    #[test]
+    fn half_of_the_pictures_are_the_first_of_each_pair() {
+        let pictures: Vec<_> = (0..8)
+            .map(|number| (char::from(b'a' + number), i64::from(number) * 50, 50))
+            .collect();
+        assert_eq!(
+            paced(Pace::Constant(10, 1), 0, &pictures),
+            [(0, 'a'), (100, 'c'), (200, 'e'), (300, 'g')]
+        );
+        assert_eq!(paced(Pace::Constant(10, 1), 0, &[('a', 0, 1)]), [(0, 'a')]);
     }
 
     #[test]

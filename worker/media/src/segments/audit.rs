@@ -77,6 +77,7 @@ mod tests {
         let packets: Vec<Packet> = times.iter().map(packet).collect();
         let config = TrackConfig {
             is_video: true,
+            timescale: 1000,
             ..TrackConfig::default()
         };
         audit.look(&Part {
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(looked_at(&mut audit, &[(20, true)]), Err(Fault::Disorder(20)));
         assert_eq!(
             looked_at(&mut audit, &[(30, true), (40, false), (40, false)]),
-            Err(Fault::Disorder(40))
+            Err(Fault::SameTime(40))
         );
         let mut copied = Audit::default();
         assert_eq!(looked_at(&mut copied, &[]), Ok(()));
