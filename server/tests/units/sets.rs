@@ -26,6 +26,7 @@ crate::on_both!(
     unit_without_its_whole_set_is_not_taken_in,
     playlist_key_of_another_task_is_refused,
     tracks_that_differ_from_an_earlier_attempt_are_refused,
+    changes_in_the_middle_are_told_in_hls_and_refused_in_dash,
 );
 
 /// A film with one picture track and one of sound, as HLS and DASH.
@@ -100,6 +101,18 @@ impl Film {
             ..SetTrack::default()
         };
         vec![track(0, "video", "avc1.640028"), track(1, "audio", "mp4a.40.2")]
+    }
+
+    /// Leaves out the DASH manifest.
+    async fn without_dash(&self, bench: &Bench) {
+        let mut plan = bench.unit(&self.task.unit_id).await.plan;
+        let node = &mut plan.nodes[0];
+        node.outputs.truncate(1);
+        node.set.as_mut().unwrap().manifests.truncate(1);
+        let values = vec![self.task.unit_id.as_str().into(), plan.encode_to_vec().into()];
+        bench.execute("UPDATE units SET plan = $2 WHERE id = $1", values).await;
+        let values = vec![self.task.unit_id.as_str().into()];
+        bench.execute("DELETE FROM outputs WHERE unit_id = $1 AND number = 1", values).await;
     }
 
     pub async fn tell_tracks(&self, bench: &Bench, token: &Token) {
@@ -377,4 +390,52 @@ async fn tracks_that_differ_from_an_earlier_attempt_are_refused(bench: Bench) {
         sets::commit(&bench.app, &token, &film.set_id, &Film::tracks(), &[]).await.is_err(),
         "members of the others are committed"
     );
+}
+
+async fn changes_in_the_middle_are_told_in_hls_and_refused_in_dash(bench: Bench) {
+    let (film, token, _) = begun(&bench, false).await;
+    film.grow(&bench, &token, -1..1).await;
+    let changed = SetMember {
+        discontinuity: true,
+        ..film.upload(&bench, &token, 0, 1).await
+    };
+    let refused = sets::commit(&bench.app, &token, &film.set_id, &[], &[changed]).await;
+    let Err(UnitError::Api(error)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        error.message.contains("a DASH manifest of one period cannot tell"),
+        "{}",
+        error.message
+    );
+
+    let film = Film::new(&bench, false).await;
+    film.without_dash(&bench).await;
+    let (token, _) = bench.leased("w1").await;
+    // Cut at the input's key frames: nothing is published before the longest segment is known.
+    let tracks: Vec<SetTrack> = Film::tracks()
+        .into_iter()
+        .map(|track| SetTrack { own_keys: true, ..track })
+        .collect();
+    sets::commit(&bench.app, &token, &film.set_id, &tracks, &[]).await.unwrap();
+    film.grow(&bench, &token, -1..1).await;
+    let mut members = Vec::new();
+    for track in 0..2 {
+        members.push(film.upload(&bench, &token, track, -2).await);
+        members.push(SetMember {
+            discontinuity: true,
+            init: 1,
+            needs_previous: track == 0,
+            captions_608: track == 0,
+            ..film.upload(&bench, &token, track, 1).await
+        });
+    }
+    sets::commit(&bench.app, &token, &film.set_id, &[], &members).await.unwrap();
+    assert!(film.text(&bench, "film_0.m3u8").await.is_none());
+    assert_eq!(bench.complete(&token, film.list(&token)).await, CommitState::Published);
+    let media = film.text(&bench, "film_0.m3u8").await.unwrap();
+    let changes = media.split("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"seg/film_0_init1-").count();
+    assert!(changes == 2 && !media.contains("INDEPENDENT"), "{media}");
+    assert!(film.text(&bench, "film.m3u8").await.unwrap().contains("INSTREAM-ID=\"CC1\""));
+    assert!(bench.row(&film.task).await.task.node_statuses[0].playable_time.is_some());
 }
