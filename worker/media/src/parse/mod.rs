@@ -19,6 +19,7 @@ pub mod pictures;
 pub mod psi;
 pub mod sample_entry;
 pub mod shown;
+pub mod sample_table;
 pub mod transport;
 pub mod vp9;
 pub mod webp;
