@@ -12,6 +12,8 @@ pub struct StreamFacts {
     pub id: Option<String>,
     /// Earliest presentation time of what the probe saw, in the time of the demuxer; `None` when it saw nothing.
     pub first: Option<Duration>,
+    /// How far its data reach in a file that was cut, in media time; `None`: as far as it lasts.
+    pub available: Option<Duration>,
     /// Name of the track; empty where it has none.
     pub title: String,
     /// How much its file wants it to be played: 2 where it is marked as default, 0 where it is disabled.
@@ -40,6 +42,7 @@ impl StreamFacts {
         Self {
             id: Some(track.id.clone()),
             first: track.first,
+            available: None,
             title: title.unwrap_or_default(),
             preference: match flags {
                 disabled if disabled.contains(gst::StreamFlags::UNSELECT) => 0,

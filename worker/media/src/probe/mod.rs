@@ -3,7 +3,9 @@
 mod descriptions;
 mod elementary;
 mod facts;
+mod fragments;
 mod headers;
+mod indexed;
 mod length;
 mod mp4;
 mod mpegts;
@@ -15,6 +17,7 @@ mod refuse;
 mod shape;
 mod sniff;
 mod streams;
+mod tracks;
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +29,7 @@ use descriptions::Description;
 use mpegts::Transport;
 use mps_proto::{
     rpc,
-    v1::{MediaInfo, MediaStream, VideoProperties},
+    v1::{MediaInfo, MediaStream},
     worker::v1::{Failure, InputLimits},
 };
 
@@ -39,6 +42,7 @@ use crate::{
 };
 
 pub use facts::{Place, StreamFacts};
+pub(crate) use indexed::complete_by_index;
 pub use picture::size as picture_size;
 pub(crate) use pictures::CONTAINERS as PICTURES;
 pub(crate) use sniff::{Look, recognize};
@@ -122,8 +126,8 @@ fn probe_extent(path: &Path, extent: Extent, limits: &InputLimits, deadline: Dur
     }
     let mut facts = match (pictures::facts(path, container)?, container) {
         (Some(facts), _) => facts,
-        (None, "mp4") => mp4_facts(path, extent, ends)?,
-        _ => walked_facts(path, container, extent, ends)?,
+        (None, "mp4") => indexed::facts(path, extent, ends)?,
+        _ => walked_facts(path, container, Reading::default(), extent, ends)?,
     };
     facts.media.size_bytes = i64::try_from(size_bytes).unwrap_or(i64::MAX);
     facts.media.bitrate_bps = overall_bitrate(&facts.media);
@@ -131,110 +135,8 @@ fn probe_extent(path: &Path, extent: Extent, limits: &InputLimits, deadline: Dur
     Ok(facts)
 }
 
-fn mp4_facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
-    let index = mp4::read(path).map_err(|error| refuse::damaged_index(&error))?;
-    refuse::unless_indexed(&index)?;
-    let mut facts = walked_facts(path, "mp4", extent, ends)?;
-    facts.truncated_bytes = index.truncated_bytes;
-    facts.is_all_there = index.truncated_bytes == 0 && !index.fragmented;
-    facts.edit_list_inside = index.edit_list_inside;
-    facts.index_first = index.first;
-    facts.fragmented = index.fragmented;
-    let by_index = index.duration.map(|duration| duration.saturating_sub(facts.zero));
-    facts.promised_duration = by_index.or(facts.promised_duration.filter(|_| !index.fragmented));
-    if let Some(duration) = by_index {
-        facts.media.duration = to_proto(duration);
-    }
-    facts.left_out_tracks = left_out(&facts.media, &index).count();
-    descriptions::fill(&mut facts, &Description::of_mp4(&index));
-    descriptions::name(&mut facts, &index);
-    facts.promised_video_frames = fill_from_index(&mut facts.media, &index);
-    if let Some(track) = index.tracks.iter().find(|track| track.handler == *b"vide") {
-        shape::by_index(&mut facts, &track.shown);
-    }
-    Ok(facts)
-}
-
-/// Durations and paces of tracks, which the walk does not tell; only where both see the same tracks. Gives the frames promised.
-fn fill_from_index(media: &mut MediaInfo, index: &mp4::Index) -> Option<u64> {
-    let mut promised_frames = None;
-    for (kind, handler) in [("video", b"vide"), ("audio", b"soun")] {
-        let tracks: Vec<_> = index.tracks.iter().filter(|track| track.handler == *handler).collect();
-        let streams: Vec<_> = media.streams.iter_mut().filter(|stream| stream.kind == kind).collect();
-        if tracks.len() != streams.len() {
-            continue;
-        }
-        for (stream, track) in streams.into_iter().zip(&tracks) {
-            stream.duration = track.duration.and_then(to_proto);
-            let comes_in_fields = stream.codec == "hevc" && stream.video.as_ref().is_some_and(|video| video.interlaced);
-            if let Some(video) = &mut stream.video {
-                if !comes_in_fields {
-                    set_pace(video, track.pace);
-                }
-                (video.mirrored, video.rotation_deg) = (track.shown.turn.mirrored, track.shown.turn.rotation_deg);
-            }
-        }
-        if kind == "video" && !index.edit_list_inside {
-            promised_frames = tracks.first().map(|track| track.samples).filter(|samples| *samples > 0);
-        }
-    }
-    promised_frames
-}
-
-/// Short tracks that the index has and the demuxer does not show; only where all tracks of their kind are left out can it be said which.
-fn left_out<'a>(media: &MediaInfo, index: &'a mp4::Index) -> impl Iterator<Item = (&'static str, &'a mp4::IndexTrack)> {
-    let shown = |kind: &str| media.streams.iter().any(|stream| stream.kind == kind);
-    let missing: Vec<_> = [("video", b"vide"), ("audio", b"soun")]
-        .into_iter()
-        .filter(|(kind, _)| !shown(kind))
-        .collect();
-    let tracks = index.tracks.iter().filter(|track| track.samples > 0);
-    tracks.filter_map(move |track| {
-        missing
-            .iter()
-            .find(|(_, handler)| track.handler == **handler)
-            .map(|(kind, _)| (*kind, track))
-    })
-}
-
-/// Completes what is said of a finished MP4 by its index, which must be whole; the duration that it promises. Nothing for others.
-pub(crate) fn complete_by_index(path: &Path, media: &mut MediaInfo) -> Result<Option<Duration>, String> {
-    if media.container != "mp4" {
-        return Ok(None);
-    }
-    let index = mp4::read(path).map_err(|error| format!("its index cannot be read: {error}"))?;
-    if !index.present || index.truncated_bytes > 0 {
-        return Err(format!(
-            "its index is missing, or promises {} bytes more than there are",
-            index.truncated_bytes
-        ));
-    }
-    let hidden: Vec<_> = left_out(media, &index).collect();
-    for (kind, track) in hidden {
-        media.streams.push(MediaStream {
-            index: i32::try_from(media.streams.len()).unwrap_or(i32::MAX),
-            kind: kind.to_owned(),
-            codec: track.codec().to_owned(),
-            ..MediaStream::default()
-        });
-    }
-    fill_from_index(media, &index);
-    Ok(index.duration)
-}
-
-fn set_pace(video: &mut VideoProperties, pace: mp4::Pace) {
-    match pace {
-        mp4::Pace::Constant(num, den) => {
-            if let (Ok(num), Ok(den)) = (i32::try_from(num), i32::try_from(den)) {
-                (video.frame_rate_num, video.frame_rate_den) = (num, den);
-            }
-        }
-        mp4::Pace::Variable => (video.frame_rate_num, video.frame_rate_den) = (0, 1),
-        mp4::Pace::Rounded | mp4::Pace::Unknown => {}
-    }
-}
-
-fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
+/// `reading`: what the file's index tells the demuxer.
+fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
     let told = length::read(path, container).unwrap_or_default();
     let until = match extent {
         Extent::Whole => length::until(path, container, &told),
@@ -246,7 +148,9 @@ fn walked_facts(path: &Path, container: &'static str, extent: Extent, ends: Inst
         _ => Transport::default(),
     };
     let programs = transport.programs.as_slice();
-    let reading = programs::reading(programs);
+    if container == "mpegts" {
+        reading = programs::reading(programs);
+    }
     let mut walk = walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
     programs::add_unshown(&mut walk, programs);
     let mut media = describe(&walk, container);

@@ -1,11 +1,13 @@
 //! What the index of an MP4 or QuickTime file promises, read without GStreamer: its place, duration, edit lists, numbers of samples.
 
-use std::{fs::File, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::File, io, path::Path, time::Duration};
 
+use super::{fragments, tracks};
 use crate::{
     isobmff::{self, FileBox, be32, be64, child, children, descendant},
     parse::{
         sample_entry::VideoEntry,
+        sample_table,
         shown::{self, Shown},
     },
 };
@@ -20,6 +22,8 @@ pub struct Index {
     pub present: bool,
     /// Whether there is media (mdat or fragments).
     pub has_media: bool,
+    /// Whether fragments stand without an index.
+    pub is_segment: bool,
     pub first: bool,
     pub fragmented: bool,
     pub edit_list_inside: bool,
@@ -27,7 +31,15 @@ pub struct Index {
     pub truncated_bytes: u64,
     /// `None` when it is not told, as in live fragments.
     pub duration: Option<Duration>,
+    /// What the fragments last, first to last; `None` where there are none.
+    pub measured: Option<Duration>,
     pub tracks: Vec<IndexTrack>,
+    /// What the demuxer must read otherwise, at positions of the file.
+    pub patches: Vec<(u64, Vec<u8>)>,
+    /// Kinds of tracks that cannot be read.
+    pub unreadable: Vec<[u8; 4]>,
+    /// Sample formats of PCM by the tracks' numbers, in GStreamer's words.
+    pub formats: Vec<(u32, &'static str)>,
 }
 
 /// One track of the index.
@@ -51,6 +63,10 @@ pub struct IndexTrack {
     /// Its name; empty when it has none.
     pub title: String,
     pub shown: Shown,
+    /// Media time of its first sample that is not whole in the file; `None`: all are there.
+    pub available: Option<Duration>,
+    /// Where the last of its bytes ends; `None` in fragmented files.
+    data_end: Option<u64>,
 }
 
 impl IndexTrack {
@@ -90,23 +106,52 @@ pub fn read(path: &Path) -> io::Result<Index> {
         ..Index::default()
     };
     let Some(moov) = find(b"moov").filter(|moov| moov.end <= size) else {
+        index.is_segment = find(b"moov").is_none() && find(b"moof").is_some();
         return Ok(index);
     };
     index.present = true;
     index.first = media.is_none_or(|media| moov.start < media.start);
     let body = isobmff::read_body(&mut file, moov)?;
-    read_movie(&body, &mut index);
-    if let Some(fragment) = find(b"moof").filter(|fragment| index.fragmented && fragment.end <= size) {
-        let fragment = isobmff::read_body(&mut file, fragment)?;
-        pace_by_fragment(&mut index, &fragment);
+    read_movie(&body, size, &mut index);
+    mend(&body, moov.start + moov.header, &mut index);
+    if index.fragmented {
+        if let Some(fragment) = find(b"moof").filter(|fragment| fragment.end <= size) {
+            let fragment = isobmff::read_body(&mut file, fragment)?;
+            pace_by_fragment(&mut index, &fragment);
+        }
+        let times = fragments::times(&mut file, &boxes, size, &usual_lengths(&body))?;
+        take_times(&mut index, &times);
+    } else if let Some(end) = index.tracks.iter().filter_map(|track| track.data_end).max() {
+        // What the boxes claim beyond the last sample nobody needs.
+        index.truncated_bytes = end.saturating_sub(size);
     }
-    let last_chunk = children(&body)
-        .filter(|found| found.kind == *b"trak")
-        .filter_map(|found| last_chunk_offset(found.body))
-        .max();
-    let missing_chunk = last_chunk.map_or(0, |offset| offset.saturating_add(1).saturating_sub(size));
-    index.truncated_bytes = index.truncated_bytes.max(missing_chunk);
     Ok(index)
+}
+
+fn mend(moov: &[u8], body_at: u64, index: &mut Index) {
+    let mended = tracks::mend(moov);
+    index.patches = mended.patches.into_iter().map(|(at, bytes)| (body_at + at as u64, bytes)).collect();
+    index.unreadable = mended.unreadable;
+    index.formats = mended.formats;
+}
+
+/// Lengths of samples by track, where fragments tell none.
+fn usual_lengths(moov: &[u8]) -> BTreeMap<u32, u32> {
+    let extends = child(moov, b"mvex").unwrap_or_default();
+    let tracks = children(extends).filter(|found| found.kind == *b"trex");
+    tracks
+        .filter_map(|found| Some((be32(found.body, 4)?, be32(found.body, 12)?)))
+        .collect()
+}
+
+fn take_times(index: &mut Index, times: &BTreeMap<u32, fragments::Times>) {
+    for track in &mut index.tracks {
+        let Some(times) = times.get(&track.id) else { continue };
+        let in_seconds = |ticks: u64| Duration::from_secs_f64(ticks as f64 / f64::from(track.timescale.max(1)));
+        track.available = times.missing_from.map(|missing| in_seconds(missing.saturating_sub(times.first)));
+        let length = times.end.saturating_sub(times.first);
+        index.measured = index.measured.max(seconds(length, track.timescale));
+    }
 }
 
 fn missing_media(boxes: &[FileBox], size: u64) -> u64 {
@@ -114,7 +159,7 @@ fn missing_media(boxes: &[FileBox], size: u64) -> u64 {
     boxes.iter().filter(media).map(|found| found.missing(size)).max().unwrap_or(0)
 }
 
-fn read_movie(moov: &[u8], index: &mut Index) {
+fn read_movie(moov: &[u8], size: u64, index: &mut Index) {
     let (timescale, length) = child(moov, b"mvhd").and_then(timed_header).unwrap_or((0, None));
     index.fragmented = child(moov, b"mvex").is_some();
     index.duration = if index.fragmented {
@@ -122,8 +167,8 @@ fn read_movie(moov: &[u8], index: &mut Index) {
     } else {
         length.and_then(|length| seconds(length, timescale))
     };
-    let tracks = children(moov).filter(|found| found.kind == *b"trak");
-    index.tracks = tracks.filter_map(|found| read_track(found.body, timescale)).collect();
+    let tracks = children(moov).filter(|found| found.kind == *b"trak" && tracks::readable(found.body, index.fragmented).is_some());
+    index.tracks = tracks.filter_map(|found| read_track(found.body, timescale, size)).collect();
     let timed = |track: &&IndexTrack| matches!(&track.handler, b"vide" | b"soun");
     index.edit_list_inside = index.tracks.iter().filter(timed).any(|track| track.is_edited);
 }
@@ -139,7 +184,7 @@ fn fragments_duration(moov: &[u8], timescale: u32) -> Option<Duration> {
 }
 
 /// Time scale and length of mvhd and mdhd; a length of all ones is none.
-fn timed_header(body: &[u8]) -> Option<(u32, Option<u64>)> {
+pub(super) fn timed_header(body: &[u8]) -> Option<(u32, Option<u64>)> {
     if *body.first()? == 1 {
         let length = be64(body, 24)?;
         return Some((be32(body, 20)?, (length != u64::MAX).then_some(length)));
@@ -148,14 +193,14 @@ fn timed_header(body: &[u8]) -> Option<(u32, Option<u64>)> {
     Some((be32(body, 12)?, (length != u32::MAX).then_some(u64::from(length))))
 }
 
-fn seconds(length: u64, timescale: u32) -> Option<Duration> {
+pub(super) fn seconds(length: u64, timescale: u32) -> Option<Duration> {
     if length == 0 || timescale == 0 {
         return None;
     }
     Duration::try_from_secs_f64(length as f64 / f64::from(timescale)).ok()
 }
 
-fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
+fn read_track(trak: &[u8], movie_timescale: u32, size: u64) -> Option<IndexTrack> {
     let mdia = child(trak, b"mdia")?;
     let (timescale, length) = child(mdia, b"mdhd").and_then(timed_header)?;
     let handler = child(mdia, b"hdlr")?.get(8..12)?.try_into().ok()?;
@@ -169,6 +214,8 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
     let shown = edited as f64 / f64::from(movie_timescale.max(1));
     let behind = in_seconds(i64::try_from(length.unwrap_or(0)).unwrap_or(0) - media_start) - shown;
     let parts = edits.iter().filter(|edit| edit.media_time >= 0).count();
+    let reach = sample_table::reach(table, size);
+    let missing = reach.and_then(|reach| reach.missing_from);
     let header = child(trak, b"tkhd")?;
     let id = be32(header, if header.first() == Some(&1) { 20 } else { 12 })?;
     Some(IndexTrack {
@@ -189,6 +236,8 @@ fn read_track(trak: &[u8], movie_timescale: u32) -> Option<IndexTrack> {
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .unwrap_or_default(),
         shown: shown::read(header, child(table, b"stsd").unwrap_or_default()),
+        available: missing.map(|ticks| Duration::from_secs_f64(ticks as f64 / f64::from(timescale.max(1)))),
+        data_end: reach.map(|reach| reach.end),
     })
 }
 
@@ -242,7 +291,7 @@ fn pace_by_fragment(index: &mut Index, moof: &[u8]) {
 }
 
 /// Track and default length of samples.
-fn fragment_header(tfhd: &[u8]) -> Option<(u32, u32)> {
+pub(super) fn fragment_header(tfhd: &[u8]) -> Option<(u32, u32)> {
     let flags = be32(tfhd, 0)?;
     let in_front = [(1, 8), (2, 4)]
         .iter()
@@ -253,7 +302,7 @@ fn fragment_header(tfhd: &[u8]) -> Option<(u32, u32)> {
     Some((be32(tfhd, 4)?, default_length))
 }
 
-fn fragment_run(trun: &[u8], default_length: u32) -> Option<Vec<(u64, u32)>> {
+pub(super) fn fragment_run(trun: &[u8], default_length: u32) -> Option<Vec<(u64, u32)>> {
     let flags = be32(trun, 0)?;
     let samples = be32(trun, 4)?;
     if flags & 0x100 == 0 {
@@ -306,15 +355,6 @@ fn first_composition_offset(ctts: &[u8]) -> Option<i64> {
     } else {
         i64::from(raw)
     })
-}
-
-fn last_chunk_offset(trak: &[u8]) -> Option<u64> {
-    let table = descendant(trak, &[b"mdia", b"minf", b"stbl"])?;
-    if let Some(offsets) = child(table, b"co64") {
-        return offsets.get(8..)?.chunks_exact(8).filter_map(|entry| be64(entry, 0)).max();
-    }
-    let offsets = child(table, b"stco")?.get(8..)?;
-    offsets.chunks_exact(4).filter_map(|entry| be32(entry, 0)).max().map(u64::from)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub fn reading(programs: &[Program]) -> Reading {
             tables: chosen.and_then(understood).into_iter().collect(),
             ..Patches::default()
         },
+        ..Reading::default()
     }
 }
 

@@ -68,21 +68,29 @@ pub fn damaged_index(error: &io::Error) -> Failure {
 
 /// An MP4 needs its index and its media.
 pub fn unless_indexed(index: &Index) -> Result<(), Failure> {
-    if !index.present {
-        return Err(failure::data(
+    match (index.present, index.has_media) {
+        (true, true) => Ok(()),
+        (true, false) if index.fragmented => Err(failure::data(
             ErrorReason::InputNotMedia,
-            "MP4 without an index (moov): the recording or the upload was cut",
-            "upload the whole file; a cut recording can be repaired only with the camera maker's tools",
-        ));
-    }
-    if !index.has_media {
-        return Err(failure::data(
+            "an initialisation section without media",
+            "give the playlist, or the initialisation section and its segments joined to one file",
+        )),
+        (true, false) => Err(failure::data(
             ErrorReason::InputTruncated,
             "MP4 with an index but without media (mdat): the file was cut",
             UPLOAD_AGAIN,
-        ));
+        )),
+        (false, _) if index.is_segment => Err(failure::data(
+            ErrorReason::InputNotMedia,
+            "a media segment without its initialisation section",
+            "give the playlist, or the initialisation section and its segments joined to one file",
+        )),
+        (false, _) => Err(failure::data(
+            ErrorReason::InputNotMedia,
+            "MP4 without an index (moov): the recording or the upload was cut",
+            "upload the whole file; a cut recording can be repaired only with the camera maker's tools",
+        )),
     }
-    Ok(())
 }
 
 /// No stream was found.

@@ -1,8 +1,10 @@
 //! How a file is read: filesrc and parsebin, and when all its streams stand at the parser's pads.
 
+mod caps;
 mod patch;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,6 +20,8 @@ pub struct Reading {
     pub program: Option<u16>,
     /// What is read otherwise than it stands in the file.
     pub patches: Patches,
+    /// Sample formats of PCM by the ids of streams, where the demuxer does not know the order of their bytes.
+    pub formats: BTreeMap<String, &'static str>,
 }
 
 /// filesrc and parsebin, linked and in the pipeline; gives parsebin. Names of elements begin with the prefix.
@@ -28,6 +32,8 @@ pub fn open(pipeline: &gst::Pipeline, path: &Path, reading: &Reading, prefix: &s
     pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
     source.link(&parser).map_err(|error| error.to_string())?;
     reading.patches.apply_to(&source, path);
+    let formats = reading.formats.clone();
+    parser.connect_pad_added(move |_, pad| caps::correct(pad, &formats));
     if let (Some(program), Some(bin)) = (reading.program, parser.downcast_ref::<gst::Bin>()) {
         bin.connect_element_added(move |_, element| {
             if element.factory().is_some_and(|factory| factory.name() == "tsdemux") {
