@@ -268,3 +268,119 @@ fn lengths_that_headers_leave_open_are_no_promises() {
     let refused = inputs.run(&path, sound()).unwrap_err();
     assert!(refused.contains("no decoder for adpcm"), "{refused}");
 }
+
+/// Position of the so-manieth occurrence of four letters.
+fn place(bytes: &[u8], name: &[u8; 4], number: usize) -> usize {
+    let mut places = (0..bytes.len() - 4).filter(|at| bytes[*at..*at + 4] == *name);
+    places.nth(number).unwrap_or_else(|| panic!("no {}", String::from_utf8_lossy(name)))
+}
+
+type Damage = fn(&mut Vec<u8>);
+
+#[test]
+fn a_track_that_cannot_be_read_costs_itself() {
+    let inputs = Inputs::new();
+    let whole = inputs.make(
+        "whole.mp4",
+        &format!("{PICTURE} {SOUND} {SOUND} -map 0 -map 1 -map 2 {H264} -c:a aac"),
+    );
+    let whole = std::fs::read(whole).unwrap();
+    let damages: [(&str, Damage); 4] = [
+        ("no description", |bytes| rename(bytes, b"stsd", b"free")),
+        ("no times", |bytes| rename(bytes, b"stts", b"free")),
+        ("no media", |bytes| rename(bytes, b"mdia", b"free")),
+        ("no clock", |bytes| {
+            let at = place(bytes, b"mdhd", 2) + 16;
+            bytes[at..at + 4].fill(0);
+        }),
+    ];
+    for (name, damage) in damages {
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        let path = inputs.0.path().join("damaged.mp4");
+        std::fs::write(&path, &bytes).unwrap();
+        let facts = facts(&path);
+        assert_eq!(facts.media.streams.len(), 2, "{name}");
+        // Without its media nobody knows what the track was.
+        assert_eq!(
+            facts.warnings.len(),
+            usize::from(name != "no media"),
+            "{name}: {:?}",
+            facts.warnings
+        );
+        let output = inputs.transcoded(&path).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        assert_eq!(frames(&output), 30, "{name}");
+    }
+}
+
+/// In the third track.
+fn rename(bytes: &mut [u8], name: &[u8; 4], other: &[u8; 4]) {
+    let at = place(bytes, name, 2);
+    bytes[at..at + 4].copy_from_slice(other);
+}
+
+#[test]
+fn parts_of_a_fragmented_file_say_what_they_are() {
+    let inputs = Inputs::new();
+    let whole = inputs.make("whole.mp4", &format!("{PICTURE} {H264} -movflags empty_moov+frag_keyframe"));
+    let bytes = std::fs::read(&whole).unwrap();
+    assert!(facts(&whole).media.duration.is_some());
+    let media = place(&bytes, b"moof", 0) - 4;
+    for (part, words) in [
+        (&bytes[..media], "an initialisation section without media"),
+        (&bytes[media..], "a media segment without"),
+    ] {
+        let path = inputs.0.path().join("part.mp4");
+        std::fs::write(&path, part).unwrap();
+        let refused = probe(&path, &InputLimits::default(), Duration::from_secs(20)).unwrap_err();
+        let message = refused.status.unwrap().message;
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn codecs_under_names_that_the_demuxer_does_not_know_are_read() {
+    let inputs = Inputs::new();
+    let film = inputs.make(
+        "a.mov",
+        "-f lavfi -i testsrc2=s=256x144:r=30:d=1 -c:v dnxhd -profile:v dnxhr_lb -pix_fmt yuv422p",
+    );
+    assert_eq!(frames(&inputs.transcoded(&film).unwrap()), 30);
+    let dolby = inputs.make("a.mp4", &format!("{SOUND} -ac 2 -strict -2 -c:a truehd"));
+    let heard = inputs.run(&dolby, sound()).unwrap();
+    assert!((loudness(&heard) - loudness(&dolby)).abs() < 1.0);
+    // QuickTime's PCM under the name of ISO/IEC 23003-5, whose box stands where that of the channels stood.
+    let whole = inputs.make("pcm.mov", &format!("{SOUND} -ac 2 -c:a pcm_s16le"));
+    let mut bytes = std::fs::read(&whole).unwrap();
+    let name = place(&bytes, b"sowt", 0);
+    bytes[name..name + 4].copy_from_slice(b"ipcm");
+    let channels = place(&bytes, b"chan", 0) - 4;
+    bytes[channels..channels + 24].copy_from_slice(b"\0\0\0\x0epcmC\0\0\0\0\x01\x10\0\0\0\x0afree\0\0");
+    let path = inputs.0.path().join("pcm.mp4");
+    std::fs::write(&path, bytes).unwrap();
+    let heard = inputs.run(&path, sound()).unwrap();
+    assert!((loudness(&heard) - loudness(&whole)).abs() < 1.0 && (seconds(&heard) - 1.0).abs() < 0.05);
+}
+
+#[test]
+fn what_a_cut_file_lacks_is_known_by_its_samples() {
+    let inputs = Inputs::new();
+    let whole = inputs.make("whole.mp4", &format!("{PICTURE} {SOUND} {H264} -c:a aac -movflags +faststart"));
+    let bytes = std::fs::read(&whole).unwrap();
+    let path = inputs.0.path().join("other.mp4");
+    // A box that claims more than the file has, of which no sample needs it.
+    let mut longer = bytes.clone();
+    let media = place(&longer, b"mdat", 0) - 4;
+    let claimed = u32::from_be_bytes(longer[media..media + 4].try_into().unwrap()) + 1000;
+    longer[media..media + 4].copy_from_slice(&claimed.to_be_bytes());
+    std::fs::write(&path, &longer).unwrap();
+    assert!(facts(&path).is_all_there);
+    let half = media + (bytes.len() - media) / 2;
+    std::fs::write(&path, &bytes[..half]).unwrap();
+    let cut = facts(&path);
+    assert_eq!(cut.truncated_bytes, (bytes.len() - half) as u64);
+    for stream in &cut.streams {
+        let available = stream.available.unwrap().as_secs_f64();
+        assert!((0.2..0.8).contains(&available), "{available}");
+    }
+}
