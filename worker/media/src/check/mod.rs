@@ -17,7 +17,9 @@ use mps_proto::{
 };
 
 use crate::{
-    damage, failure, mp3, probe,
+    damage, failure,
+    parse::mp3,
+    probe,
     reading::Reading,
     walk::{Track, Until, Walk, walk_watched},
 };

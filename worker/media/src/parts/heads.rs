@@ -1,7 +1,7 @@
 //! Files whose packets follow a head of a length that it tells: tags of MP3 and AAC, FLAC, ASF.
 
 use super::{MAX_INDEX_BYTES, PACKET_BYTES, Parts, Stop};
-use crate::mp3;
+use crate::parse::mp3;
 
 /// Blocks of FLAC's metadata that are stepped over.
 const MAX_BLOCKS: usize = 128;

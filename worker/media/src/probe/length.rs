@@ -8,8 +8,7 @@ use std::{
 };
 
 use crate::{
-    mp3,
-    parse::{lengths, matroska},
+    parse::{flac, lengths, matroska, mp3},
     walk::{Until, Walk},
 };
 
@@ -23,6 +22,8 @@ const GUESSED: &[&str] = &["aac", "ac3", "amr", "h264", "hevc", "mpegvideo", "ap
 pub enum Told {
     /// Of the whole, and of its streams where each has its own.
     Length(Duration, Vec<Option<Duration>>),
+    /// It could, and does not; its packets were counted.
+    Counted(Duration),
     /// It could, and does not: what is known before its end is a guess.
     Open,
     /// Its demuxer knows.
@@ -43,8 +44,12 @@ impl Told {
     }
 }
 
-/// Reads what a file of a container's name says.
-pub fn read(path: &Path, container: &str) -> io::Result<Told> {
+/// Bytes of MP3 whose frames are counted, where the whole file is there and where its beginning is.
+const COUNTED_BYTES: u64 = 256 << 20;
+const COUNTED_PART_BYTES: u64 = HEAD_BYTES;
+
+/// Reads what a file of a container's name says. `is_whole`: whether more than its beginning and its end is there.
+pub fn read(path: &Path, container: &str, is_whole: bool) -> io::Result<Told> {
     if GUESSED.contains(&container) {
         return Ok(Told::Open);
     }
@@ -53,13 +58,35 @@ pub fn read(path: &Path, container: &str) -> io::Result<Told> {
         "aiff" => |head| Told::from(lengths::aiff(head)),
         "flv" => |head| Told::from(lengths::flv(head)),
         "asf" => |head| Told::from(lengths::asf(head)),
-        "flac" => |head| Told::from(lengths::flac(head)),
+        "flac" => return flac(path),
         "matroska" | "webm" => |head| Told::from(matroska::duration(head)),
         "avi" => avi,
-        "mp3" => return Ok(Told::from(mp3::read(path)?.and_then(|header| header.duration()))),
+        "mp3" => return mp3(path, if is_whole { COUNTED_BYTES } else { COUNTED_PART_BYTES }),
         _ => return Ok(Told::ByDemuxer),
     };
     Ok(parse(&head(path)?))
+}
+
+/// By its encoder's header, or by its frames.
+fn mp3(path: &Path, most_bytes: u64) -> io::Result<Told> {
+    if let Some(length) = mp3::read(path)?.and_then(|header| header.duration()) {
+        return Ok(Told::from(Some(length)));
+    }
+    let counted = mp3::count(path)?;
+    Ok(counted.map_or(Told::Open, |counted| Told::Counted(counted.duration)))
+}
+
+/// By its header, or by its last frame.
+fn flac(path: &Path) -> io::Result<Told> {
+    if let Some(length) = lengths::flac(&head(path)?) {
+        return Ok(Told::from(Some(length)));
+    }
+    let Some(info) = flac::read(path)? else { return Ok(Told::Open) };
+    let samples = flac::samples_by_frames(path, &info)?.unwrap_or(0);
+    Ok(match info.sample_rate_hz {
+        rate if rate > 0 && samples > 0 => Told::Counted(Duration::from_secs_f64(samples as f64 / f64::from(rate))),
+        _ => Told::Open,
+    })
 }
 
 fn avi(head: &[u8]) -> Told {
@@ -87,6 +114,7 @@ impl Length {
         let (measured, from_first) = match (container, told) {
             ("mpegts", _) => (of_transport(walk.length().or(walk.duration), counted), true),
             ("mp3", Told::Length(..)) => (promised, true),
+            (_, Told::Counted(counted)) => (Some(*counted), true),
             (_, Told::Length(..)) => (walk.duration.filter(|_| container != "wav").or(promised), false),
             _ => match walk.length() {
                 Some(walked) => (Some(walked), true),

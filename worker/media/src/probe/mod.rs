@@ -34,8 +34,10 @@ use mps_proto::{
 };
 
 use crate::{
-    mp3,
-    parse::shown::{Edges, Fields},
+    parse::{
+        mp3,
+        shown::{Edges, Fields},
+    },
     ranks,
     reading::Reading,
     walk::{Until, Walk, walk},
@@ -137,7 +139,7 @@ fn probe_extent(path: &Path, extent: Extent, limits: &InputLimits, deadline: Dur
 
 /// `reading`: what the file's index tells the demuxer.
 fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
-    let told = length::read(path, container).unwrap_or_default();
+    let told = length::read(path, container, extent == Extent::Whole).unwrap_or_default();
     let until = match extent {
         Extent::Whole => length::until(path, container, &told),
         Extent::Parts => Until::FirstPackets,

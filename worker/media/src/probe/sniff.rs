@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::mp3;
+use crate::parse::mp3;
 
 /// Bytes that are looked at.
 const WINDOW_BYTES: u64 = 4096;

@@ -1,4 +1,7 @@
-//! Reads an MP3's first frame for what its encoder says: number of frames, samples of delay and of padding (Xing and LAME headers).
+//! MPEG audio in a file of its own: what its encoder says in the first frame (Xing and LAME headers), or in a tag (iTunes), and frames.
+
+mod count;
+mod frame;
 
 use std::{
     fs::File,
@@ -7,10 +10,18 @@ use std::{
     time::Duration,
 };
 
+pub use count::count;
+pub use frame::Frame;
+
+use super::gapless;
+use crate::isobmff::be32;
+
 /// Samples by which every MP3 decoder is late.
 pub const DECODER_DELAY: u32 = 529;
 /// How much behind the ID3 tag is looked at for the first frame.
 const WINDOW_BYTES: u64 = 16 * 1024;
+/// How much of a tag is looked at for what iTunes wrote.
+const TAG_BYTES: u64 = 1 << 20;
 
 /// What the first frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +49,48 @@ impl EncoderHeader {
     }
 }
 
-/// Reads the header of a file; `None` when its first frame is none of an encoder.
+/// Reads the header of a file; `None` when its first frame is none of an encoder. What iTunes wrote counts where the frame tells no delay.
 pub fn read(path: &Path) -> io::Result<Option<EncoderHeader>> {
     let mut file = File::open(path)?;
-    let mut tag = [0u8; 10];
-    let start = match file.read_exact(&mut tag) {
-        Ok(()) => id3_length(&tag),
-        Err(_) => return Ok(None),
-    };
+    let start = id3_end(&mut file)?;
+    let mut tag = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    (&mut file).take(start.min(TAG_BYTES)).read_to_end(&mut tag)?;
     file.seek(SeekFrom::Start(start))?;
     let mut window = Vec::new();
     file.take(WINDOW_BYTES).read_to_end(&mut window)?;
-    Ok(parse(&window))
+    let header = parse(&window);
+    if header.is_some_and(|header| header.delay > 0) {
+        return Ok(header);
+    }
+    Ok(gapless::of_itunes(&tag).and_then(|told| with_tag(&window, told)).or(header))
+}
+
+fn with_tag(window: &[u8], told: gapless::Gapless) -> Option<EncoderHeader> {
+    let frame = window.windows(4).find_map(Frame::of)?;
+    let all = u64::from(told.delay) + told.samples + u64::from(told.padding);
+    Some(EncoderHeader {
+        frames: u32::try_from(all / u64::from(frame.samples)).ok(),
+        delay: told.delay,
+        padding: told.padding,
+        samples_per_frame: frame.samples,
+        sample_rate_hz: frame.sample_rate_hz,
+    })
+}
+
+/// Where the ID3v2 tags at a file's beginning end.
+pub fn id3_end(file: &mut File) -> io::Result<u64> {
+    let mut end = 0;
+    loop {
+        file.seek(SeekFrom::Start(end))?;
+        let mut head = Vec::new();
+        file.take(10).read_to_end(&mut head)?;
+        let length = <[u8; 10]>::try_from(head.as_slice()).map_or(0, |head| id3_length(&head));
+        if length == 0 {
+            return Ok(end);
+        }
+        end += length;
+    }
 }
 
 /// Bytes of an ID3v2 tag, from its first ten; 0 when there is none.
@@ -63,28 +104,25 @@ pub fn id3_length(head: &[u8; 10]) -> u64 {
 }
 
 fn parse(window: &[u8]) -> Option<EncoderHeader> {
-    let start = window.windows(4).position(|bytes| frame_shape(bytes).is_some())?;
-    let frame = window.get(start..)?;
-    let shape = frame_shape(frame)?;
-    let info = frame.get(shape.info_at..)?;
+    let is_layer_3 = |head: &[u8]| Frame::of(head).is_some_and(|frame| frame.layer == 3);
+    let start = window.windows(4).position(is_layer_3)?;
+    let bytes = window.get(start..)?;
+    let frame = Frame::of(bytes)?;
+    let info = bytes.get(frame.side_end()..)?;
     if !(info.starts_with(b"Xing") || info.starts_with(b"Info")) {
         return None;
     }
-    let flags = crate::isobmff::be32(info, 4)?;
-    let mut at = 8;
-    let frames = if flags & 1 != 0 { crate::isobmff::be32(info, at) } else { None };
-    at += [(1, 4), (2, 4), (4, 100), (8, 4)]
-        .iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, bytes)| bytes)
-        .sum::<usize>();
+    let flags = be32(info, 4)?;
+    let frames = if flags & 1 != 0 { be32(info, 8) } else { None };
+    let skipped = [(1, 4), (2, 4), (4, 100), (8, 4)].iter().filter(|(bit, _)| flags & bit != 0);
+    let at = 8 + skipped.map(|(_, bytes)| bytes).sum::<usize>();
     let (delay, padding) = lame_delays(info.get(at..)?).unwrap_or((0, 0));
     Some(EncoderHeader {
         frames,
         delay,
         padding,
-        samples_per_frame: shape.samples,
-        sample_rate_hz: shape.sample_rate_hz,
+        samples_per_frame: frame.samples,
+        sample_rate_hz: frame.sample_rate_hz,
     })
 }
 
@@ -95,40 +133,6 @@ fn lame_delays(tag: &[u8]) -> Option<(u32, u32)> {
     let delay = u32::from(high) << 4 | u32::from(middle) >> 4;
     let padding = (u32::from(middle) & 0x0f) << 8 | u32::from(low);
     known.then_some((delay, padding))
-}
-
-struct FrameShape {
-    samples: u32,
-    sample_rate_hz: u32,
-    info_at: usize,
-}
-
-/// Shape of a layer III frame by its first four bytes.
-fn frame_shape(bytes: &[u8]) -> Option<FrameShape> {
-    let &[sync, b1, b2, b3, ..] = bytes else { return None };
-    let layer_three = b1 & 0x06 == 0x02;
-    let bitrate_valid = !matches!(b2 >> 4, 0 | 15);
-    if sync != 0xff || b1 & 0xe0 != 0xe0 || !layer_three || !bitrate_valid {
-        return None;
-    }
-    let rates = match b1 >> 3 & 3 {
-        3 => [44_100, 48_000, 32_000],
-        2 => [22_050, 24_000, 16_000],
-        0 => [11_025, 12_000, 8_000],
-        _ => return None,
-    };
-    let version_one = b1 >> 3 & 3 == 3;
-    let mono = b3 >> 6 == 3;
-    let side_info = match (version_one, mono) {
-        (true, false) => 32,
-        (true, true) | (false, false) => 17,
-        (false, true) => 9,
-    };
-    Some(FrameShape {
-        samples: if version_one { 1152 } else { 576 },
-        sample_rate_hz: *rates.get(usize::from(b2 >> 2 & 3))?,
-        info_at: 4 + side_info,
-    })
 }
 
 #[cfg(test)]
