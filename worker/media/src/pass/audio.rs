@@ -13,7 +13,7 @@ use super::{
     clip::Window,
     counters::{self, Counters},
     elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
-    priming,
+    mp3_header, priming,
 };
 use crate::{
     capabilities,
@@ -34,6 +34,8 @@ pub struct AudioEncode {
     pub treatment: Treatment,
     /// Whether silence stands where the input has no sound, from the very beginning.
     pub filled: bool,
+    /// Whether the file says itself what encoder and decoder add to the sound: then nothing is left out.
+    pub says_delay: bool,
 }
 
 /// Bit rates in kbit/s that MP3 has; any other is an average.
@@ -67,7 +69,13 @@ pub fn encode(
     }
     let last = chain.last().cloned().ok_or_else(|| broken("empty chain"))?;
     chain.push(packets.clone());
-    priming::take_out(job.codec, &pad(&encoder, "sink")?, &pad(&last, "src")?, job.sample_rate_hz);
+    let (entry, exit) = (pad(&encoder, "sink")?, pad(&last, "src")?);
+    if job.says_delay {
+        priming::keep_end(&entry);
+        mp3_header::tell_samples(&entry, &exit);
+    } else {
+        priming::take_out(job.codec, &entry, &exit, job.sample_rate_hz);
+    }
     link(&chain.iter().collect::<Vec<_>>())?;
     Ok(packets)
 }
@@ -298,6 +306,7 @@ mod tests {
             wide: false,
             treatment: Treatment::default(),
             filled: false,
+            says_delay: false,
         }
     }
 

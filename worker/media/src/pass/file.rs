@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use super::{
     copy::Copy,
     counters::{self, Counters, Stretch},
     elements::{branch, broken, link, make, mux_queue, pad},
-    flv, tags,
+    flv, mp3_header, tags,
 };
 use crate::{failure, subtitles};
 
@@ -43,6 +43,8 @@ pub struct Entered {
     pub video_caps: Arc<OnceLock<gst::Caps>>,
     /// Tracks of sound, in their order.
     pub sound: Vec<Arc<Stretch>>,
+    /// Samples of one channel, where the file has a header that must tell them.
+    pub samples: Option<Arc<AtomicU64>>,
 }
 
 impl Output {
@@ -136,6 +138,9 @@ impl Output {
             keep_media(&pad(&guard, "sink")?);
         }
         pad(&guard, "src")?.set_offset(i64::try_from(late.as_nanos()).unwrap_or(0));
+        if self.rule.container == Container::Mp3 {
+            self.entered.samples = Some(mp3_header::reserve(&pad(&guard, "src")?));
+        }
         self.take(pipeline, &guard, kind)
     }
 

@@ -16,6 +16,7 @@ pub mod forms;
 mod gate;
 pub mod keys;
 mod leaps;
+pub mod mp3_header;
 mod own_pictures;
 mod owners;
 pub mod pace;

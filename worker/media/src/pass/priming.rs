@@ -23,6 +23,11 @@ pub fn take_out(codec: AudioCodec, entry: &gst::Pad, exit: &gst::Pad, sample_rat
     drop_first(exit, priming.shift, sample_rate_hz);
 }
 
+/// Lets packets behind the end of the samples pass.
+pub fn keep_end(entry: &gst::Pad) {
+    put_silence(entry, 0, 1);
+}
+
 /// Measured with GStreamer 1.22: the delay of encoder and decoder together in samples, and the length of a packet.
 fn priming(codec: AudioCodec) -> Option<Priming> {
     let whole = |delay: i64, packet: i64| {

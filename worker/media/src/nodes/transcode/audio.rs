@@ -51,6 +51,7 @@ impl AudioEncode {
             wide: LOSSLESS.contains(&stream.codec.as_str()) || stream.codec.starts_with("pcm_"),
             treatment: sound::asked_for(settings.enhancement.as_ref()).0,
             filled: false,
+            says_delay: false,
         };
         encode.fit_bitrate();
         encode
@@ -78,6 +79,7 @@ const FLV_RATES: &[i32] = &[22_050, 44_100];
 pub fn fit(encode: &mut AudioEncode, asked: Option<i32>, rule: &ContainerRule) -> Result<(), Failure> {
     let container = rule.container;
     encode.filled |= !rule.says_gaps;
+    encode.says_delay = container == Container::Mp3;
     if container == Container::Flv && encode.codec == AudioCodec::Mp3 {
         let distance = |rate: &i32| (rate - encode.sample_rate_hz).abs();
         encode.sample_rate_hz = FLV_RATES.iter().copied().min_by_key(distance).unwrap_or(44_100);

@@ -1,6 +1,6 @@
 //! The file of a transcode behind its muxer: what that leaves out, the check, and what the output cannot say of its input.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use mps_proto::{
     rpc::Status,
@@ -14,7 +14,7 @@ use crate::{
     failure,
     finish::{self, Kind, Movie, Track, Turn},
     outputs::{CHECK_DEADLINE, described},
-    pass::{file::Entered, output_path},
+    pass::{file::Entered, mp3_header, output_path},
     probe::{self, InputFacts},
     rules::sounds,
 };
@@ -45,6 +45,9 @@ fn file(job: &Transcode, entered: &Entered, checking: &Checking) -> Result<FileR
         )
     };
     finish::write(&path, &movie, container_rule(job.container)?.index_first).map_err(unwritable)?;
+    if let Some(samples) = &entered.samples {
+        mp3_header::write(&path, samples.load(Relaxed)).map_err(unwritable)?;
+    }
     let mut media = check_output(&path, &expect::expectation(job, entered, checking.facts), CHECK_DEADLINE)?;
     finish::settle(&path, &movie).map_err(unwritable)?;
     if movie.is_cut() {

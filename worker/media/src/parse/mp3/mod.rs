@@ -2,6 +2,7 @@
 
 mod count;
 mod frame;
+pub mod info;
 
 use std::{
     fs::File,
@@ -10,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-pub use count::count;
-pub use frame::Frame;
+pub use count::{count, count_all};
+pub use frame::{Frame, bitrates};
 
 use super::gapless;
 use crate::isobmff::be32;
