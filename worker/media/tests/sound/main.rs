@@ -7,6 +7,7 @@ mod transcode_tools;
 
 mod channels;
 mod gaps;
+mod length;
 mod settings;
 mod tools;
 mod tracks;

@@ -1,0 +1,98 @@
+//! Not a sample is lost and none is added: lengths of outputs against what ffmpeg decodes of the input.
+
+use mps_proto::v1::{AudioCodec, AudioSettings, Container};
+
+use crate::{
+    tools::{bench, lossless, make, samples, sound},
+    transcode_tools::{Film, audio},
+};
+
+/// Half a second of a tone, then silence, then a tone in the last 10 ms of 1.5 s.
+const MARKED: &str = "-f lavfi -i aevalsrc=0.5*sin(2*PI*1000*t)*(lt(t\\,0.5)+gte(t\\,1.49)):s=48000:d=1.5";
+
+/// Samples of the file that a node makes of an input.
+fn through(film: &Film, input: &str, container: Container, settings: AudioSettings) -> Vec<Vec<f32>> {
+    let file = film.transcode_of(input, vec![sound("a", container, settings)]).remove(0);
+    samples(&file.unwrap_or_else(|message| panic!("{input}: {message}")))
+}
+
+/// Where a tone is first and last heard, in samples.
+fn heard(samples: &[f32]) -> (usize, usize) {
+    let loud = |sample: &f32| sample.abs() > 0.2;
+    (samples.iter().position(loud).unwrap(), samples.iter().rposition(loud).unwrap())
+}
+
+#[test]
+fn every_encoder_writes_the_last_sample() {
+    let film = bench();
+    make(&film, "pcm.wav", &format!("{MARKED} -c:a pcm_s16le"));
+    // What a codec's first packet would have brought is missing from the others: it fades in.
+    for (container, codec, fade) in [
+        (Container::Mp4, AudioCodec::Aac, 600),
+        (Container::Mp3, AudioCodec::Mp3, 10),
+        (Container::Ts, AudioCodec::Mp2, 600),
+        (Container::Mkv, AudioCodec::Ac3, 600),
+        (Container::Mkv, AudioCodec::Eac3, 600),
+        (Container::Ogg, AudioCodec::Opus, 10),
+        (Container::Ogg, AudioCodec::Vorbis, 10),
+    ] {
+        let ours = through(&film, "pcm.wav", container, audio(codec)).remove(0);
+        let (first, last) = heard(&ours);
+        assert!(first < fade, "{codec:?} begins at {first}");
+        assert!((71_900..72_100).contains(&last), "{codec:?} ends at {last} of {}", ours.len());
+    }
+}
+
+#[test]
+fn files_of_mp3_have_as_many_samples_as_the_input() {
+    let film = bench();
+    make(&film, "high.wav", &format!("{MARKED} -c:a pcm_s16le"));
+    make(&film, "low.wav", &format!("{MARKED} -ar 22050 -c:a pcm_s16le"));
+    for input in ["high.wav", "low.wav"] {
+        let wanted = samples(&film.path(input)).remove(0);
+        for (bitrate, channels) in [(128_000, 2), (100_000, 1)] {
+            let settings = AudioSettings {
+                bitrate_bps: Some(bitrate),
+                channels: Some(channels),
+                ..audio(AudioCodec::Mp3)
+            };
+            let ours = through(&film, input, Container::Mp3, settings).remove(0);
+            assert_eq!(ours.len(), wanted.len(), "{input} {bitrate}");
+            let (ours, wanted) = (heard(&ours), heard(&wanted));
+            assert!(
+                ours.0.abs_diff(wanted.0) <= 4 && ours.1.abs_diff(wanted.1) <= 4,
+                "{input}: {ours:?} of {wanted:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn offsets_from_the_end_count_from_the_true_end() {
+    let film = bench();
+    let tone = "-f lavfi -i aevalsrc=0.5*sin(2*PI*1000*t)*gte(t\\,3):s=44100:d=4";
+    // None of them says how long it is.
+    make(
+        &film,
+        "variable.mp3",
+        &format!("{tone} -c:a libmp3lame -q:a 6 -write_xing 0 -id3v2_version 3"),
+    );
+    make(&film, "raw.aac", &format!("{tone} -c:a aac -b:a 96k"));
+    let piped = make(&film, "piped.flac", &format!("{tone} -c:a flac"));
+    let mut bytes = std::fs::read(&piped).unwrap();
+    bytes[21] &= 0xf0;
+    bytes[22..26].fill(0);
+    std::fs::write(&piped, bytes).unwrap();
+    for input in ["variable.mp3", "raw.aac", "piped.flac"] {
+        let mut node = sound("a", Container::Wav, lossless(1));
+        node.start_offset = Some(prost_types::Duration { seconds: -1, nanos: 0 });
+        let file = film
+            .transcode_of(input, vec![node])
+            .remove(0)
+            .unwrap_or_else(|message| panic!("{input}: {message}"));
+        let ours = samples(&file).remove(0);
+        assert!(ours.len().abs_diff(44_100) < 100, "{input}: {} samples", ours.len());
+        let (first, _) = heard(&ours);
+        assert!(first < 3000, "{input}: heard from {first} on");
+    }
+}
