@@ -82,7 +82,7 @@ pub fn write(path: &Path, samples: u64) -> io::Result<()> {
     let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
     let mut file = File::options().read(true).write(true).open(path)?;
     let start = mp3::id3_end(&mut file)?;
-    let counted = mp3::count_all(path)?.ok_or_else(|| wrong("it holds no frames"))?;
+    let counted = mp3::count(path, u64::MAX)?.ok_or_else(|| wrong("it holds no frames"))?;
     file.seek(SeekFrom::Start(start))?;
     let mut head = [0; 4];
     file.read_exact(&mut head)?;

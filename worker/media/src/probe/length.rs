@@ -72,7 +72,7 @@ fn mp3(path: &Path, most_bytes: u64) -> io::Result<Told> {
     if let Some(length) = mp3::read(path)?.and_then(|header| header.duration()) {
         return Ok(Told::from(Some(length)));
     }
-    let counted = mp3::count(path)?;
+    let counted = mp3::count(path, most_bytes)?;
     Ok(counted.map_or(Told::Open, |counted| Told::Counted(counted.duration)))
 }
 

@@ -9,8 +9,6 @@ use std::{
 
 use super::{Frame, id3_end};
 
-/// Bytes that are read through; what lies behind lasts as long in proportion, which is exact where the bit rate is constant.
-const MOST_BYTES: u64 = 256 << 20;
 /// Bytes that a frame is looked for in where none follows: damage, or the end.
 const LOST_BYTES: usize = 64 << 10;
 const READ_BYTES: u64 = 256 << 10;
@@ -24,17 +22,9 @@ pub struct Count {
     pub duration: Duration,
 }
 
-/// Counts the frames of a file, that of an encoder's header too; `None` where it holds none.
-pub fn count(path: &Path) -> io::Result<Option<Count>> {
-    count_up_to(path, MOST_BYTES)
-}
-
-/// The same, however long the file is.
-pub fn count_all(path: &Path) -> io::Result<Option<Count>> {
-    count_up_to(path, u64::MAX)
-}
-
-fn count_up_to(path: &Path, most_bytes: u64) -> io::Result<Option<Count>> {
+/// Counts the frames of a file, that of an encoder's header too; `None` where it holds none. What lies behind `most_bytes` lasts as long in
+/// proportion, which is exact where the bit rate is constant.
+pub fn count(path: &Path, most_bytes: u64) -> io::Result<Option<Count>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let start = id3_end(&mut file)?;
@@ -130,11 +120,13 @@ mod tests {
         let (small, large) = (frame([0xff, 0xfb, 0x90, 0x64], 417), frame([0xff, 0xfb, 0xb0, 0x64], 626));
         let tag = [&b"ID3\x04\0\0\0\0\0\x0a"[..], &[0; 10]].concat();
         let many = [small.repeat(1000), large.repeat(500)].concat();
-        let found = count(file(&[&tag, &many, &[1; 300], &small, b"TAG", &[0; 125]]).path())
+        let found = count(file(&[&tag, &many, &[1; 300], &small, b"TAG", &[0; 125]]).path(), u64::MAX)
             .unwrap()
             .unwrap();
         assert_eq!(found.frames, 1501);
         assert_eq!(found.duration.as_millis(), 1501 * 1152 * 1000 / 44_100);
-        assert_eq!(count(file(&[b"no sound at all"]).path()).unwrap(), None);
+        let half = count(file(&[&small.repeat(1000)]).path(), 417 * 500).unwrap().unwrap();
+        assert_eq!(half.frames, 1000, "in proportion");
+        assert_eq!(count(file(&[b"no sound at all"]).path(), u64::MAX).unwrap(), None);
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-pub use count::{count, count_all};
+pub use count::count;
 pub use frame::{Frame, bitrates};
 
 use super::gapless;
