@@ -22,8 +22,8 @@ pub struct Edits {
     pub out_of_order: bool,
 }
 
-/// Takes the edit lists of the first film and of sound out, in place; gives what they said. The second call finds none.
-pub fn strip(path: &Path) -> io::Result<Edits> {
+/// Takes the edit lists of tracks with these handlers out, in place; gives what they said. The second call finds none.
+pub fn strip(path: &Path, handlers: &[&[u8; 4]]) -> io::Result<Edits> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let size = file.metadata()?.len();
     let boxes = top_level(&mut file, size)?;
@@ -37,7 +37,7 @@ pub fn strip(path: &Path) -> io::Result<Edits> {
         let Some(list) = children(track.body).find(|found| &found.kind == b"edts") else {
             continue;
         };
-        let place = match handler(&track) {
+        let place = match handler(&track).filter(|found| handlers.contains(found)) {
             Some(b"vide") => &mut edits.video,
             Some(b"soun") => &mut edits.audio,
             _ => continue,

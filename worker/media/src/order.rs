@@ -14,7 +14,6 @@ use crate::{
     probe::{self, InputFacts},
     progress::Reporter,
     promises::{self, Delivered},
-    rules,
     timeline::{Timeline, Timelines},
 };
 
@@ -203,16 +202,18 @@ fn result(
 /// What of each stream is shown, and when. The input is the unit's own copy: its edit lists are taken out where the demuxer cannot follow.
 fn timelines(input: &Path, facts: &InputFacts) -> Result<Timelines, Failure> {
     let from_zero = Timeline::from_zero(facts.zero);
-    let edits = match facts.edit_list_inside {
-        true => edits::strip(input).map_err(|error| {
-            failure::node(
-                ErrorReason::DiskFull,
-                format!("the input's edit list could not be taken out: {error}"),
-                "give the worker more scratch space",
-            )
-        })?,
-        false => edits::Edits::default(),
+    let stripped = match (facts.edit_list_inside, facts.sound_edit) {
+        (true, _) => edits::strip(input, &[b"vide", b"soun"]),
+        (false, true) => edits::strip(input, &[b"soun"]),
+        (false, false) => Ok(edits::Edits::default()),
     };
+    let edits = stripped.map_err(|error| {
+        failure::node(
+            ErrorReason::DiskFull,
+            format!("the input's edit list could not be taken out: {error}"),
+            "give the worker more scratch space",
+        )
+    })?;
     if edits.out_of_order {
         return Err(failure::data(
             ErrorReason::Unsupported,
@@ -223,20 +224,9 @@ fn timelines(input: &Path, facts: &InputFacts) -> Result<Timelines, Failure> {
     let audio = edits.audio.unwrap_or_else(|| from_zero.clone());
     Ok(Timelines {
         video: edits.video.unwrap_or(from_zero),
-        heard: audio.delayed(decoder_delay(facts)),
+        heard: audio.delayed(facts.trim.start).ending(facts.trim.length),
         audio,
     })
-}
-
-/// What an MP3 decoder does not trim.
-fn decoder_delay(facts: &InputFacts) -> Duration {
-    let rate = rules::sound(facts)
-        .and_then(|stream| stream.audio.as_ref())
-        .map_or(0, |audio| audio.sample_rate_hz);
-    let nanoseconds = u64::from(facts.mp3_delay_samples) * 1_000_000_000;
-    nanoseconds
-        .checked_div(u64::try_from(rate).unwrap_or(0))
-        .map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 fn failed(key: &str, failure: Failure) -> NodeResult {

@@ -78,6 +78,14 @@ impl Timeline {
         Self(self.0.iter().map(later).collect())
     }
 
+    /// The same without what lies behind a length, where nothing says an end yet.
+    pub fn ending(mut self, length: Option<Duration>) -> Self {
+        if let ([only], Some(length)) = (self.0.as_mut_slice(), length) {
+            only.length.get_or_insert(nanoseconds(length));
+        }
+        self
+    }
+
     /// Where a picture is shown, and until when at most; `None`: it is not. A picture belongs to the piece that its middle lies in.
     pub fn picture(&self, media: i64, length: i64) -> Option<(i64, i64)> {
         let piece = self.0.iter().find(|piece| piece.holds(media + length.max(0) / 2))?;

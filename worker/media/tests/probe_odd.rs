@@ -183,7 +183,8 @@ fn tracks_and_covers_are_listed() {
 fn the_sound_of_an_mp3_is_as_long_as_it_was() {
     let corpus = Corpus::new();
     let facts = facts(&corpus.make("mp3"));
-    assert_eq!(facts.mp3_delay_samples, 1105);
+    assert_eq!(facts.trim.start.as_micros(), 1105 * 1_000_000 / 48_000);
+    assert_eq!(facts.trim.length.unwrap().as_millis(), 2000);
     assert!((facts.promised_duration.unwrap().as_secs_f64() - 2.0).abs() < 0.001);
 }
 

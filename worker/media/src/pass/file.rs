@@ -135,7 +135,7 @@ impl Output {
     pub fn take_shared(&mut self, pipeline: &gst::Pipeline, tee: &gst::Element, kind: &str, late: Duration) -> Result<(), Failure> {
         let (_, guard) = branch(pipeline, tee, &format!("n{}-{kind}-share", self.node))?;
         if self.rule.muxer.is_some() {
-            keep_media(&pad(&guard, "sink")?);
+            keep_media(&pad(&guard, "src")?);
         }
         pad(&guard, "src")?.set_offset(i64::try_from(late.as_nanos()).unwrap_or(0));
         if self.rule.container == Container::Mp3 {
@@ -171,19 +171,24 @@ impl Output {
 
 /// Lets media pass alone. The encoder of FLAC writes its header again at the end, as bytes of a file, when another branch is one: muxers took
 /// that for packets, and lost those that they still held.
-fn keep_media(entry: &gst::Pad) {
-    let in_bytes = std::sync::atomic::AtomicBool::new(false);
-    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
-        use std::sync::atomic::Ordering::Relaxed;
-        if let Some(gst::EventView::Segment(segment)) = info.event().map(|event| event.view()) {
-            in_bytes.store(segment.segment().format() == gst::Format::Bytes, Relaxed);
+fn keep_media(exit: &gst::Pad) {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let in_bytes = AtomicBool::new(false);
+    exit.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if let gst::EventView::Segment(segment) = event.view() {
+                    let is_file = segment.segment().format() == gst::Format::Bytes;
+                    in_bytes.store(is_file, Relaxed);
+                    if is_file {
+                        *event = gst::event::CustomDownstream::new(gst::Structure::new_empty("mps-nothing"));
+                    }
+                }
+            }
+            Some(gst::PadProbeData::Buffer(_)) if in_bytes.load(Relaxed) => return gst::PadProbeReturn::Drop,
+            _ => {}
         }
-        let is_media = info.event().is_some_and(|event| event.type_() != gst::EventType::Segment) || !in_bytes.load(Relaxed);
-        if is_media {
-            gst::PadProbeReturn::Ok
-        } else {
-            gst::PadProbeReturn::Drop
-        }
+        gst::PadProbeReturn::Ok
     });
 }
 

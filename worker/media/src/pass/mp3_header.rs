@@ -19,25 +19,24 @@ use crate::parse::mp3::{self, Frame, info};
 /// Samples that LAME puts in front.
 const ENCODER_DELAY: u64 = 576;
 
-/// Event by which an encoder tells, behind its last packet, how many samples it took.
+/// Event by which an encoder tells how many samples it took.
 const TOLD: &str = "mps-samples";
 const SAMPLES: &str = "samples";
 
-/// Counts the samples that come to an encoder and tells of them where its packets leave.
+/// Counts the samples that come to an encoder, and tells of them where its packets leave.
 pub fn tell_samples(entry: &gst::Pad, exit: &gst::Pad) {
-    let counted = Arc::new(AtomicU64::new(0));
-    let counter = counted.clone();
-    entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let format = pad.current_caps().and_then(|caps| gst_audio::AudioInfo::from_caps(&caps).ok());
-        if let (Some(buffer), Some(format)) = (info.buffer(), format) {
-            counter.fetch_add(buffer.size() as u64 / u64::from(format.bpf().max(1)), Relaxed);
+    let counted = AtomicU64::new(0);
+    let exit = exit.downgrade();
+    entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        let format = || pad.current_caps().and_then(|caps| gst_audio::AudioInfo::from_caps(&caps).ok());
+        if let Some((buffer, format)) = info.buffer().zip(format()) {
+            counted.fetch_add(buffer.size() as u64 / u64::from(format.bpf().max(1)), Relaxed);
         }
-        gst::PadProbeReturn::Ok
-    });
-    exit.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+        // Before the end reaches the packets' pad: behind it nothing passes there.
+        let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        if let Some(exit) = exit.upgrade().filter(|_| is_end) {
             let told = gst::Structure::builder(TOLD).field(SAMPLES, counted.load(Relaxed)).build();
-            pad.push_event(gst::event::CustomDownstream::new(told));
+            exit.push_event(gst::event::CustomDownstream::new(told));
         }
         gst::PadProbeReturn::Ok
     });
@@ -58,7 +57,6 @@ pub fn reserve(exit: &gst::Pad) -> Arc<AtomicU64> {
                 let samples = event.structure().filter(|structure| structure.name() == TOLD);
                 if let Some(samples) = samples.and_then(|structure| structure.get::<u64>(SAMPLES).ok()) {
                     hears.store(samples, Relaxed);
-                    return gst::PadProbeReturn::Drop;
                 }
             }
             _ => {}

@@ -12,11 +12,14 @@ use super::{
     Extent, InputFacts, StreamFacts,
     descriptions::{self, Description},
     mp4::{self, IndexTrack, Pace},
-    refuse, shape, to_proto, walked_facts,
+    refuse, shape, to_proto,
+    trim::Trim,
+    walked_facts,
 };
 use crate::{
     failure,
     reading::{Patches, Reading},
+    rules,
 };
 
 pub fn facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, Failure> {
@@ -27,6 +30,11 @@ pub fn facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, F
     facts.is_all_there = index.truncated_bytes == 0 && !index.fragmented;
     facts.edit_list_inside = index.edit_list_inside;
     facts.index_first = index.first;
+    let sound_rate = rules::sound(&facts)
+        .and_then(|stream| stream.audio.as_ref())
+        .map_or(0, |audio| audio.sample_rate_hz);
+    facts.trim = Trim::of_mp4(&index, sound_rate);
+    facts.sound_edit = !index.fragmented && index.only_sound().is_some_and(|track| track.skips);
     facts.fragmented = index.fragmented;
     let by_index = index.duration.map(|duration| duration.saturating_sub(facts.zero));
     facts.promised_duration = by_index.or(facts.promised_duration.filter(|_| !index.fragmented));

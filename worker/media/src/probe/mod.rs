@@ -18,6 +18,7 @@ mod shape;
 mod sniff;
 mod streams;
 mod tracks;
+mod trim;
 
 use std::{
     collections::BTreeMap,
@@ -34,10 +35,7 @@ use mps_proto::{
 };
 
 use crate::{
-    parse::{
-        mp3,
-        shown::{Edges, Fields},
-    },
+    parse::shown::{Edges, Fields},
     ranks,
     reading::Reading,
     walk::{Until, Walk, walk},
@@ -49,6 +47,7 @@ pub use picture::size as picture_size;
 pub(crate) use pictures::CONTAINERS as PICTURES;
 pub(crate) use sniff::{Look, recognize};
 pub(crate) use streams::{is_full_range, with_range};
+pub use trim::Trim;
 
 /// What the pass must know of its input beyond `MediaInfo`.
 #[derive(Debug, Clone, Default)]
@@ -80,8 +79,10 @@ pub struct InputFacts {
     pub own_pictures: bool,
     /// A still picture: one frame without a duration.
     pub still_picture: bool,
-    /// Samples to drop at the start of an MP3 (LAME header plus decoder delay).
-    pub mp3_delay_samples: u32,
+    /// What encoder and decoder add to the sound.
+    pub trim: Trim,
+    /// MP4 whose only track of sound begins inside its media, by its codec's delay: qtdemux drops as much of its end.
+    pub sound_edit: bool,
     /// What is cut away of the film's coded picture; its size is told without it.
     pub edges: Edges,
     /// How raw pictures are made of fields, which they do not say themselves.
@@ -178,7 +179,7 @@ fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, exte
         promised_duration: promised,
         counted_duration: transport.duration,
         still_picture: still,
-        mp3_delay_samples: mp3_delay(path, container),
+        trim: if container == "mp3" { Trim::of_mp3(path) } else { Trim::default() },
         warnings: programs::warning(programs).into_iter().collect(),
         zero,
         ..InputFacts::default()
@@ -188,13 +189,6 @@ fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, exte
     }
     shape::by_file(&mut facts, path);
     Ok(facts)
-}
-
-fn mp3_delay(path: &Path, container: &str) -> u32 {
-    let header = Some(path)
-        .filter(|_| container == "mp3")
-        .and_then(|path| mp3::read(path).ok().flatten());
-    header.map_or(0, |header| header.samples_to_drop())
 }
 
 /// Lengths of streams, where the header tells each and shows the same streams as the demuxer.

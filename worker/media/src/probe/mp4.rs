@@ -6,6 +6,7 @@ use super::{fragments, tracks};
 use crate::{
     isobmff::{self, FileBox, be32, be64, child, children, descendant},
     parse::{
+        gapless::{self, Gapless},
         sample_entry::VideoEntry,
         sample_table,
         shown::{self, Shown},
@@ -27,6 +28,8 @@ pub struct Index {
     pub first: bool,
     pub fragmented: bool,
     pub edit_list_inside: bool,
+    /// What iTunes says of its only track of sound.
+    pub gapless: Option<Gapless>,
     /// Bytes that the boxes promise and the file lacks.
     pub truncated_bytes: u64,
     /// `None` when it is not told, as in live fragments.
@@ -67,6 +70,8 @@ pub struct IndexTrack {
     pub available: Option<Duration>,
     /// Where the last of its bytes ends; `None` in fragmented files.
     data_end: Option<u64>,
+    /// Whether it leaves out anything at the beginning.
+    pub skips: bool,
 }
 
 impl IndexTrack {
@@ -171,6 +176,16 @@ fn read_movie(moov: &[u8], size: u64, index: &mut Index) {
     index.tracks = tracks.filter_map(|found| read_track(found.body, timescale, size)).collect();
     let timed = |track: &&IndexTrack| matches!(&track.handler, b"vide" | b"soun");
     index.edit_list_inside = index.tracks.iter().filter(timed).any(|track| track.is_edited);
+    let mut told = children(moov).filter(|found| found.kind == *b"udta");
+    index.gapless = told.find_map(|found| gapless::of_itunes(found.body));
+}
+
+impl Index {
+    /// The only track of sound.
+    pub fn only_sound(&self) -> Option<&IndexTrack> {
+        let mut sounds = self.tracks.iter().filter(|track| track.handler == *b"soun" && track.samples > 0);
+        sounds.next().filter(|_| sounds.next().is_none())
+    }
 }
 
 fn fragments_duration(moov: &[u8], timescale: u32) -> Option<Duration> {
@@ -229,6 +244,7 @@ fn read_track(trak: &[u8], movie_timescale: u32, size: u64) -> Option<IndexTrack
         samples,
         pace,
         entry: child(table, b"stsd").and_then(VideoEntry::first).unwrap_or_default(),
+        skips: media_start > 0,
         is_edited: parts > 1
             || in_seconds(media_start - codec_delay) > CUT_THRESHOLD_S
             || (edited > 0 && edits.iter().all(|edit| edit.media_time >= 0) && behind > CUT_THRESHOLD_S),

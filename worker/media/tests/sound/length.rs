@@ -3,6 +3,7 @@
 use mps_proto::v1::{AudioCodec, AudioSettings, Container};
 
 use crate::{
+    pass_tools::ffprobe,
     tools::{bench, lossless, make, samples, sound},
     transcode_tools::{Film, audio},
 };
@@ -20,6 +21,43 @@ fn through(film: &Film, input: &str, container: Container, settings: AudioSettin
 fn heard(samples: &[f32]) -> (usize, usize) {
     let loud = |sample: &f32| sample.abs() > 0.2;
     (samples.iter().position(loud).unwrap(), samples.iter().rposition(loud).unwrap())
+}
+
+#[test]
+fn every_input_gives_as_many_samples_as_it_has() {
+    let film = bench();
+    let mut wrong = Vec::new();
+    for (input, codec) in [
+        ("aac.mp4", "-c:a aac -b:a 128k"),
+        ("alac.m4a", "-c:a alac"),
+        ("mp3.mp3", "-c:a libmp3lame -b:a 128k"),
+        ("low.mp3", "-c:a libmp3lame -ar 22050 -b:a 64k"),
+        ("flac.flac", "-c:a flac"),
+        ("opus.ogg", "-c:a libopus -b:a 96k"),
+        ("opus.webm", "-c:a libopus -b:a 96k"),
+        ("vorbis.ogg", "-c:a libvorbis"),
+        ("pcm.wav", "-c:a pcm_s24le"),
+        ("ac3.mkv", "-c:a ac3"),
+        ("aac.ts", "-c:a aac"),
+    ] {
+        let path = make(&film, input, &format!("{MARKED} {codec}"));
+        let theirs = samples(&path).remove(0);
+        // ffmpeg does not cut AAC where its edit list ends.
+        let theirs = if input == "aac.mp4" { theirs[..72_000].to_vec() } else { theirs };
+        let ours = through(&film, input, Container::Wav, lossless(1)).remove(0);
+        let (length, marks) = (ours.len().abs_diff(theirs.len()), (heard(&ours), heard(&theirs)));
+        let near = marks.0.0.abs_diff(marks.1.0) <= 4 && marks.0.1.abs_diff(marks.1.1) <= 4;
+        if length > 1 || !near {
+            wrong.push(format!(
+                "{input}: {} samples of {}, heard {:?} of {:?}",
+                ours.len(),
+                theirs.len(),
+                marks.0,
+                marks.1
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -95,4 +133,49 @@ fn offsets_from_the_end_count_from_the_true_end() {
         let (first, _) = heard(&ours);
         assert!(first < 3000, "{input}: heard from {first} on");
     }
+}
+
+#[test]
+fn aac_of_three_seconds_has_all_its_packets() {
+    let film = bench();
+    make(&film, "three.mp4", "-f lavfi -i sine=440:r=48000:d=3 -c:a aac");
+    let file = film
+        .transcode_of("three.mp4", vec![sound("a", Container::M4a, audio(AudioCodec::Aac))])
+        .remove(0);
+    let packets = ffprobe(
+        &file.unwrap(),
+        "-select_streams a:0 -count_packets -show_entries stream=nb_read_packets",
+    );
+    assert_eq!(packets, "141");
+}
+
+/// Writes what iTunes says of the sound's length into the index, which is the last box.
+fn tell_as_itunes(file: &std::path::Path, text: &str) {
+    let boxed = |kind: &[u8], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes(), kind, body].concat();
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = bytes.windows(4).rposition(|four| four == b"moov").unwrap() - 4;
+    let name = boxed(b"name", b"\0\0\0\0iTunSMPB");
+    let data = boxed(b"data", &[b"\0\0\0\x01\0\0\0\0", text.as_bytes()].concat());
+    let more = boxed(b"udta", &boxed(b"ilst", &boxed(b"----", &[name, data].concat())));
+    bytes.extend(&more);
+    let size = (bytes.len() - at) as u32;
+    bytes[at..at + 4].copy_from_slice(&size.to_be_bytes());
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn what_itunes_says_of_the_length_is_heeded() {
+    let film = bench();
+    let file = make(
+        &film,
+        "itunes.m4a",
+        &format!("{MARKED} -c:a aac -b:a 128k -use_editlist 0 -map_metadata -1 -fflags +bitexact"),
+    );
+    let plain = through(&film, "itunes.m4a", Container::Wav, lossless(1)).remove(0);
+    assert!(heard(&plain).0 > 1000, "without it the encoder's delay is sound");
+    tell_as_itunes(&file, " 00000000 00000400 000000C0 0000000000011940 00000000");
+    let ours = through(&film, "itunes.m4a", Container::Wav, lossless(1)).remove(0);
+    let (first, last) = heard(&ours);
+    assert!(ours.len().abs_diff(72_000) <= 1, "{} samples", ours.len());
+    assert!(first < 10 && last.abs_diff(71_996) < 10, "{first} to {last}");
 }

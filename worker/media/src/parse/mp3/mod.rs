@@ -42,10 +42,14 @@ impl EncoderHeader {
         if self.delay == 0 { 0 } else { self.delay + DECODER_DELAY }
     }
 
-    /// Duration of the sound without delay and padding.
-    pub fn duration(&self) -> Option<Duration> {
+    /// Samples of the sound without delay and padding.
+    pub fn audible(&self) -> Option<u64> {
         let samples = u64::from(self.frames?) * u64::from(self.samples_per_frame);
-        let audible = samples.saturating_sub(u64::from(self.delay) + u64::from(self.padding));
+        Some(samples.saturating_sub(u64::from(self.delay) + u64::from(self.padding)))
+    }
+
+    pub fn duration(&self) -> Option<Duration> {
+        let audible = self.audible()?;
         (self.sample_rate_hz > 0).then(|| Duration::from_secs_f64(audible as f64 / f64::from(self.sample_rate_hz)))
     }
 }
