@@ -1,8 +1,10 @@
 //! mps-pixels: arithmetic over every pixel of a film. A crate of its own, since it is optimised in development builds too; it knows slices
 //! of bytes, and nothing of GStreamer.
 
+pub mod alpha;
 pub mod deinterlace;
 pub mod levels;
+pub mod matrix;
 
 /// One plane of a picture, to read.
 #[derive(Debug, Clone, Copy)]
