@@ -1,6 +1,6 @@
 //! From true colours to a palette's: Sierra's lightest error diffusion, with pixels that need not change left as they are.
 
-use super::{PIXEL, palette::Palette};
+use super::{PIXEL, is_clear, palette::Palette};
 
 /// Bits a channel of the table that remembers nearest colours.
 const BITS: u32 = 7;
@@ -17,6 +17,8 @@ pub struct Ditherer {
     shown: Vec<u8>,
     /// Errors of the row and of the one below, in quarters, with a pixel more at each end.
     errors: [Vec<[i32; 3]>; 2],
+    /// Pixels of the frame that are clear; empty where none is.
+    clear: Vec<bool>,
 }
 
 /// What a frame changes: indices of the rectangle, `transparent` where nothing changes.
@@ -38,6 +40,7 @@ impl Ditherer {
             before: Vec::new(),
             shown: Vec::new(),
             errors: [vec![[0; 3]; width + 2], vec![[0; 3]; width + 2]],
+            clear: Vec::new(),
         }
     }
 
@@ -68,6 +71,20 @@ impl Ditherer {
         cropped(&indices, self.width, self.transparent())
     }
 
+    /// A frame that shows nothing of those before, clear where its alpha says so; `pixel`: bytes of one.
+    pub fn alone(&mut self, frame: &[u8], pixel: usize) -> Change {
+        let pixels = frame.chunks_exact(pixel.max(PIXEL));
+        let mut colours = Vec::with_capacity(frame.len() / pixel.max(PIXEL) * PIXEL);
+        self.clear.clear();
+        for pixel in pixels {
+            colours.extend_from_slice(pixel.get(..PIXEL).unwrap_or_default());
+            self.clear.push(is_clear(pixel));
+        }
+        self.shown.clear();
+        self.before.clear();
+        self.next(&colours)
+    }
+
     fn row(&mut self, row: usize, pixels: &[u8], indices: &mut [u8], is_first: bool) {
         let Self {
             palette,
@@ -75,9 +92,11 @@ impl Ditherer {
             before,
             shown,
             errors: [now, below],
+            clear,
             width,
         } = self;
         let line = row * *width..(row + 1) * *width;
+        let clear = clear.get(line.clone()).unwrap_or_default();
         let earlier = before.get(line.start * PIXEL..line.end * PIXEL).unwrap_or(pixels);
         let (Some(indices), Some(shown)) = (indices.get_mut(line.clone()), shown.get_mut(line)) else {
             return;
@@ -88,6 +107,10 @@ impl Ditherer {
             let (Ok(pixel), Ok(earlier)) = (<[u8; 3]>::try_from(pixel), <[u8; 3]>::try_from(earlier)) else {
                 return;
             };
+            if clear.get(column).is_some_and(|clear| *clear) {
+                carried = [0; 3];
+                continue;
+            }
             let from_above = now.get(column + 1).copied().unwrap_or_default();
             let mut wanted = [0i32; 3];
             for channel in 0..3 {
@@ -167,7 +190,7 @@ mod tests {
     fn ditherer(frames: &[&[u8]], width: usize) -> Ditherer {
         let mut histogram = Histogram::default();
         for frame in frames {
-            histogram.add(frame);
+            histogram.add(frame, PIXEL);
         }
         Ditherer::new(Palette::of(&histogram), width)
     }

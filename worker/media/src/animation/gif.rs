@@ -8,7 +8,7 @@ use std::{
 
 use gif::{DisposalMethod, Encoder, Frame, Repeat};
 
-use super::{Palette, SpooledFrames, dither::Ditherer};
+use super::{PIXEL, Palette, SpooledFrames, dither::Ditherer};
 
 /// What a GIF says besides its pictures.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct GifOptions {
     pub ends: Vec<Duration>,
     /// How often it plays; 0: for ever.
     pub loop_count: u16,
+    /// Bytes of a pixel: 3, or 4 with alpha.
+    pub pixel: usize,
 }
 
 /// Writes the frames. `tick` is called after each.
@@ -40,11 +42,21 @@ pub fn write_gif(
     let mut shown_until = 0;
     for end in &options.ends {
         let Some(pixels) = frames.next()? else { break };
-        let change = ditherer.next(pixels);
+        let is_clear = options.pixel > PIXEL;
+        let change = if is_clear {
+            ditherer.alone(pixels, options.pixel)
+        } else {
+            ditherer.next(pixels)
+        };
         let end = hundredths(*end);
         let frame = Frame {
             delay: u16::try_from(end - shown_until).unwrap_or(u16::MAX),
-            dispose: DisposalMethod::Keep,
+            // Where it is clear, what was there before must not be seen.
+            dispose: if is_clear {
+                DisposalMethod::Background
+            } else {
+                DisposalMethod::Keep
+            },
             transparent: Some(ditherer.transparent()),
             left: change.left as u16,
             top: change.top as u16,
@@ -81,7 +93,7 @@ mod tests {
         let mut histogram = Histogram::default();
         let mut spool = Spool::new(tempfile::tempfile().unwrap(), 12);
         for frame in frames {
-            histogram.add(frame);
+            histogram.add(frame, PIXEL);
             spool.push(frame).unwrap();
         }
         let third = Duration::from_secs(1) / 3;
@@ -90,6 +102,7 @@ mod tests {
             height: 2,
             ends: (1..=frames.len() as u32).map(|number| third * number).collect(),
             loop_count,
+            pixel: PIXEL,
         };
         let mut file = Vec::new();
         write_gif(&mut file, Palette::of(&histogram), spool.read().unwrap(), &options, &mut || ()).unwrap();

@@ -1,6 +1,6 @@
 //! Which colours a clip has, and how often: bins of 6 bits a channel that remember the mean of what fell into them.
 
-use super::PIXEL;
+use super::{PIXEL, is_clear};
 
 const BITS: u32 = 6;
 const BINS: usize = 1 << (3 * BITS);
@@ -32,10 +32,10 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts the pixels of a frame.
-    pub fn add(&mut self, frame: &[u8]) {
-        for pixel in frame.chunks_exact(PIXEL) {
-            let &[red, green, blue] = pixel else { continue };
+    /// Counts the pixels of a frame that are seen; `pixel`: bytes of one.
+    pub fn add(&mut self, frame: &[u8], pixel: usize) {
+        for pixel in frame.chunks_exact(pixel.max(PIXEL)).filter(|pixel| !is_clear(pixel)) {
+            let &[red, green, blue, ..] = pixel else { continue };
             if let Some(bin) = self.bins.get_mut(place([red, green, blue])) {
                 bin.count += 1;
                 bin.sums[0] += u64::from(red);
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn colours_are_means_of_their_bins() {
         let mut histogram = Histogram::default();
-        histogram.add(&[0, 0, 0, 2, 2, 2, 255, 255, 255]);
+        histogram.add(&[0, 0, 0, 2, 2, 2, 255, 255, 255], PIXEL);
         let colours = histogram.colours();
         assert_eq!(colours.len(), 2);
         assert_eq!(colours[0].colour, [1.0; 3]);

@@ -194,11 +194,11 @@ fn moved(points: &[Weighted], means: Vec<[f32; 3]>) -> Vec<[f32; 3]> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::PIXEL, *};
 
     fn palette_of(frame: &[u8]) -> Palette {
         let mut histogram = Histogram::default();
-        histogram.add(frame);
+        histogram.add(frame, PIXEL);
         Palette::of(&histogram)
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use webp_animation::{AnimParams, ColorMode, Encoder, EncoderOptions, EncodingConfig};
 
-use super::SpooledFrames;
+use super::{PIXEL, SpooledFrames};
 
 /// What an animated WebP says besides its pictures.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct WebpOptions {
     pub loop_count: i32,
     /// 1 to 100.
     pub quality: i32,
+    /// Bytes of a pixel: 3, or 4 with alpha.
+    pub pixel: usize,
 }
 
 /// Writes the frames. `tick` is called after each.
@@ -28,7 +30,7 @@ pub fn write_webp(mut file: impl Write, mut frames: SpooledFrames, options: &Web
         anim_params: AnimParams {
             loop_count: options.loop_count,
         },
-        color_mode: ColorMode::Rgb,
+        color_mode: if options.pixel > PIXEL { ColorMode::Rgba } else { ColorMode::Rgb },
         encoding_config: Some(EncodingConfig::new_lossy(options.quality as f32)),
         ..EncoderOptions::default()
     };
@@ -66,6 +68,7 @@ mod tests {
             ends: (1..=3).map(|number| third * number).collect(),
             loop_count: 2,
             quality: 75,
+            pixel: PIXEL,
         };
         let mut file = Vec::new();
         write_webp(&mut file, spool.read().unwrap(), &options, &mut || ()).unwrap();

@@ -17,7 +17,7 @@ use crate::{
         counters::NodeCounters,
         output_path,
         pick::Times,
-        picture::{Colour, Look},
+        picture::Look,
         pictures::{self, Arrived, Taker},
         rgb,
     },
@@ -26,9 +26,6 @@ use crate::{
 };
 
 const MOST_PICTURES: usize = 3000;
-/// GStreamer's conversion from YUV to RGB of 8 bits is off by 3 levels on the average; that to 16 bits is right. Bars do not know it: they get
-/// YUV.
-const EXACT: &str = "RGBA64_LE";
 /// Pixels wait in a scratch file; this much of it at most.
 const MOST_SPOOLED_BYTES: u64 = 16 << 30;
 const DEFAULT_WIDTH: i32 = 480;
@@ -65,7 +62,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AnimatedImageSettings, context
         )));
     }
     let look = look(settings, stream);
-    let bytes = (frame_bytes(&look) * count) as u64;
+    let bytes = (frame_bytes(&look, PIXEL) * count) as u64;
     if bytes > MOST_SPOOLED_BYTES {
         return Err(limit("the pictures of the clip are too many and too large"));
     }
@@ -91,16 +88,12 @@ fn look(settings: &AnimatedImageSettings, stream: &MediaStream) -> Look {
     let geometry = Geometry::resolve(frame, width, settings.height_px, settings.fit(), false, 1);
     let mut look = style::look(stream, geometry);
     look.fill = settings.pad_fill();
-    if geometry.inner.is_none() {
-        look.format = EXACT;
-    } else if look.tone_map.is_none() && style::is_limited(stream) {
-        (look.format, look.colour) = (pictures::YUV, Colour::OfInput);
-    }
+    look.keeps_clear = true;
     look
 }
 
-fn frame_bytes(look: &Look) -> usize {
-    (look.geometry.width.max(1) as usize) * (look.geometry.height.max(1) as usize) * PIXEL
+fn frame_bytes(look: &Look, pixel: usize) -> usize {
+    (look.geometry.width.max(1) as usize) * (look.geometry.height.max(1) as usize) * pixel
 }
 
 fn limit(message: &str) -> Failure {
@@ -141,6 +134,7 @@ impl Job for Animation {
             job: self.clone(),
             folder: graph.order.folder.to_owned(),
             histogram: Histogram::default(),
+            pixel: PIXEL,
             spool: None,
         };
         pictures::start(graph, node, times, chain, Box::new(writer))?;
@@ -158,6 +152,8 @@ struct Writer {
     job: Animation,
     folder: std::path::PathBuf,
     histogram: Histogram,
+    /// Bytes of a pixel: one more where pictures are clear in parts.
+    pixel: usize,
     spool: Option<Spool>,
 }
 
@@ -170,7 +166,7 @@ impl Writer {
                 let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
                 // Without a name it goes with its last handle, however this ends.
                 std::fs::remove_file(&path)?;
-                Spool::new(file, frame_bytes(&self.job.look))
+                Spool::new(file, frame_bytes(&self.job.look, self.pixel))
             }
         };
         Ok(self.spool.insert(spool))
@@ -179,9 +175,10 @@ impl Writer {
 
 impl Taker for Writer {
     fn picture(&mut self, picture: &Arrived) -> io::Result<()> {
-        let frame = rgb::of(picture).ok_or_else(|| io::Error::other("a picture of another kind"))?;
+        let (frame, pixel) = rgb::of(picture).ok_or_else(|| io::Error::other("a picture of another kind"))?;
+        self.pixel = pixel;
         if self.job.format != AnimatedFormat::Webp {
-            self.histogram.add(&frame);
+            self.histogram.add(&frame, pixel);
         }
         self.spool()?.push(&frame)
     }
@@ -199,6 +196,7 @@ impl Taker for Writer {
                 ends: job.ends.clone(),
                 loop_count: job.loop_count,
                 quality: job.quality,
+                pixel: self.pixel,
             };
             return write_webp(file, frames, &options, &mut tick);
         }
@@ -207,6 +205,7 @@ impl Taker for Writer {
             height: height as u16,
             ends: job.ends.clone(),
             loop_count: u16::try_from(job.loop_count).unwrap_or(u16::MAX),
+            pixel: self.pixel,
         };
         write_gif(file, Palette::of(&self.histogram), frames, &options, &mut tick)
     }
