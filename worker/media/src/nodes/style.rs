@@ -1,6 +1,6 @@
 //! What all kinds of pictures have in common: which stream they show, and how it is shaped.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use mps_proto::{
     v1::{ErrorReason, ImageFormat, MediaStream, SnapshotSettings},
@@ -12,19 +12,13 @@ use crate::{
     check::Expectation,
     failure, overlay,
     pass::{
-        picture::{Colour, Hdr, Look},
+        picture::{Hdr, Look, RGB},
         pictures::{self, PictureStyle},
     },
     probe::InputFacts,
     rules::{self, Frame, Geometry, stream_missing},
 };
 
-/// Colours of pictures, in GStreamer's words. Of the way there, by RGB: between two YUV formats of one matrix the scaler leaves the range
-/// as it is.
-pub const FORMAT: &str = "RGB";
-const COLOUR: Colour = Colour::Fixed("sRGB");
-/// Codecs that mean limited range where a stream says nothing.
-const LIMITED_CODECS: [&str; 8] = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video"];
 const DEFAULT_QUALITY: i32 = 85;
 
 /// The film or still picture of the input.
@@ -45,7 +39,7 @@ pub fn film_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> {
 pub fn look(stream: &MediaStream, geometry: Geometry) -> Look {
     Look {
         tone_map: Hdr::of(stream),
-        ..Look::plain(geometry, FORMAT, COLOUR)
+        ..Look::plain(geometry, RGB)
     }
 }
 
@@ -57,23 +51,13 @@ pub fn resolve(node: &PlanNode, settings: &SnapshotSettings, stream: &MediaStrea
     let mut look = look(stream, geometry);
     look.fill = settings.pad_fill();
     look.after = overlay::watermarks(&node.watermarks, context, (geometry.width, geometry.height), None)?;
-    if settings.format() == ImageFormat::Jpeg && look.tone_map.is_none() && is_limited(stream) {
-        (look.format, look.colour) = (pictures::YUV, Colour::OfInput);
-    }
+    look.format = pictures::format_of(settings.format());
+    look.keeps_clear = look.format == RGB;
     Ok(PictureStyle {
         format: settings.format(),
         quality: settings.quality.unwrap_or(DEFAULT_QUALITY),
         look,
     })
-}
-
-/// Whether its decoder gives YUV of limited range.
-pub fn is_limited(stream: &MediaStream) -> bool {
-    let colours = stream.video.as_ref().map(|video| video.colorimetry.as_str()).unwrap_or_default();
-    let told = gst_video::VideoColorimetry::from_str(colours);
-    let is_rgb_or_full =
-        told.is_ok_and(|told| told.range() == gst_video::VideoColorRange::Range0_255 || told.matrix() == gst_video::VideoColorMatrix::Rgb);
-    LIMITED_CODECS.contains(&stream.codec.as_str()) && !is_rgb_or_full
 }
 
 /// What a written picture must be.

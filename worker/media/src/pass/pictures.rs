@@ -16,15 +16,20 @@ use mps_proto::{
 use super::{
     Graph,
     counters::Counters,
-    elements::{branch, broken, caps_filter, link, make, pad, raw_queue},
+    elements::{branch, broken, link, make, pad, raw_queue},
     needed,
     pick::{self, Times},
-    picture::{Look, jpeg},
+    picture::{Look, RGB, jpeg},
 };
 use crate::failure;
 
-/// The format of looks whose pictures go into JPEG without being RGB in between.
-pub const YUV: &str = "I420";
+/// The format of looks whose pictures are written in a format: JPEG is YUV itself.
+pub fn format_of(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png | ImageFormat::Webp => RGB,
+        _ => "I420",
+    }
+}
 
 /// How pictures are made and written.
 #[derive(Debug, Clone)]
@@ -55,12 +60,8 @@ impl PictureStyle {
             _ => {
                 let encoder = make(pipeline, "jpegenc", &name("encode"))?;
                 encoder.set_property("quality", self.quality);
-                if self.look.format == YUV {
-                    jpeg::convert_at(&pad(&encoder, "sink")?);
-                    return Ok(vec![encoder]);
-                }
-                let [convert, colours] = jpeg_colours(pipeline, prefix)?;
-                Ok(vec![convert, colours, encoder])
+                jpeg::convert_at(&pad(&encoder, "sink")?);
+                Ok(vec![encoder])
             }
         }
     }
@@ -220,18 +221,6 @@ impl Taker for ToFiles {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(picture.time);
         Ok(())
     }
-}
-
-/// JPEG means BT.601 in full range, whatever the film's colours are.
-fn jpeg_colours(pipeline: &gst::Pipeline, prefix: &str) -> Result<[gst::Element; 2], Failure> {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("colorimetry", "1:4:0:0")
-        .build();
-    Ok([
-        make(pipeline, "videoconvert", &format!("{prefix}-jpeg-convert"))?,
-        caps_filter(pipeline, &format!("{prefix}-jpeg-colours"), &caps)?,
-    ])
 }
 
 /// How long one picture may take to be written.

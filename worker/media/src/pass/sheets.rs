@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use mps_proto::{v1::ImageFormat, worker::v1::Failure};
 
 use super::{
-    picture::{Colour, Look},
-    pictures::{PictureStyle, write_one},
+    picture::Look,
+    pictures::{self, PictureStyle, write_one},
 };
 use crate::rules::Geometry;
 
@@ -141,7 +141,7 @@ impl Sheets {
         PictureStyle {
             format: self.layout.format,
             quality: self.layout.quality,
-            look: Look::plain(geometry, "RGB", Colour::Fixed("sRGB")),
+            look: Look::plain(geometry, pictures::format_of(self.layout.format)),
         }
     }
 }

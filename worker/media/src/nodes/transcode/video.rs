@@ -11,7 +11,7 @@ use crate::{
     failure,
     pass::{
         encoders::{Gop, Rate, VideoEncode},
-        picture::{Area, Colour, Hdr, Look},
+        picture::{Area, Hdr, Look},
     },
     rules::{Frame, Geometry, frame_rate, levels},
 };
@@ -254,7 +254,7 @@ fn look(settings: &VideoSettings, stream: &MediaStream, bit_depth: i32) -> Resul
             fill => fill,
         },
         tone_map: tone_map(settings, stream, bit_depth)?,
-        ..Look::plain(geometry, format, Colour::OfInput)
+        ..Look::plain(geometry, format)
     })
 }
 

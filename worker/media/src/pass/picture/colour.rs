@@ -2,16 +2,10 @@
 
 use gst::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoInfo, VideoTransferFunction};
+use mps_pixels::matrix::Shares;
 use mps_proto::v1::MediaStream;
 
-/// What becomes of colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
-    /// Matrix, transfer and primaries stay; the range becomes limited.
-    OfInput,
-    /// A colorimetry in GStreamer's words.
-    Fixed(&'static str),
-}
+use super::to_rgb;
 
 /// Kinds of high dynamic range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +27,25 @@ impl Hdr {
     }
 }
 
-/// Puts the wanted colours into the filter behind the scaler, at once or as soon as the input's are known.
-pub fn fix(colour: Colour, entry: &gst::Pad, filter: &gst::Element, mut caps: gst::Caps) {
-    match colour {
-        Colour::Fixed(colorimetry) => {
-            caps.make_mut().set("colorimetry", colorimetry);
-            filter.set_property("caps", &caps);
-        }
-        Colour::OfInput => follow(entry, filter, caps),
+/// Packed RGB of 8 bits, or with alpha where pictures are clear in parts and stay so: a format of looks.
+pub const RGB: &str = "RGB";
+/// Shares of red and blue in luma.
+pub const BT709: Shares = (0.2126, 0.0722);
+pub const BT601: Shares = (0.299, 0.114);
+
+/// Those of a matrix; what nobody knows is BT.601.
+pub fn shares(matrix: VideoColorMatrix) -> Shares {
+    match matrix {
+        VideoColorMatrix::Bt709 => BT709,
+        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
+        VideoColorMatrix::Smpte240m => (0.212, 0.087),
+        _ => BT601,
     }
 }
 
-/// The scaler would choose by size: the output has the input's colours instead.
-fn follow(entry: &gst::Pad, filter: &gst::Element, caps: gst::Caps) {
+/// Makes the filter behind the scaler follow the input: the scaler would choose colours by size. `format`: of the look; `keeps_clear`: clear parts
+/// stay clear.
+pub fn follow(entry: &gst::Pad, filter: &gst::Element, caps: gst::Caps, format: &'static str, keeps_clear: bool) {
     let weak = filter.downgrade();
     entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let told = match info.event().map(|event| event.view()) {
@@ -54,7 +54,13 @@ fn follow(entry: &gst::Pad, filter: &gst::Element, caps: gst::Caps) {
         };
         if let (Some(filter), Ok(input)) = (weak.upgrade(), VideoInfo::from_caps(&told)) {
             let mut caps = caps.clone();
-            caps.make_mut().set("colorimetry", limited(&input).to_string());
+            let (format, colours) = match format {
+                RGB if input.is_rgb() => (to_rgb::input_format(&input, keeps_clear), "sRGB".to_owned()),
+                RGB => (to_rgb::input_format(&input, keeps_clear), limited(&input).to_string()),
+                format => (format, limited(&input).to_string()),
+            };
+            caps.make_mut().set("format", format);
+            caps.make_mut().set("colorimetry", colours);
             filter.set_property("caps", &caps);
         }
         gst::PadProbeReturn::Ok
@@ -72,10 +78,5 @@ fn limited(input: &VideoInfo) -> VideoColorimetry {
             VideoColorPrimaries::Bt709,
         );
     }
-    let matrix = match colours.matrix() {
-        VideoColorMatrix::Unknown if input.height() > 576 => VideoColorMatrix::Bt709,
-        VideoColorMatrix::Unknown => VideoColorMatrix::Bt601,
-        known => known,
-    };
-    VideoColorimetry::new(range, matrix, colours.transfer(), colours.primaries())
+    VideoColorimetry::new(range, colours.matrix(), colours.transfer(), colours.primaries())
 }

@@ -2,10 +2,10 @@
 //! one matrix, and by way of 8-bit RGB it is off by some levels.
 
 use gst::prelude::*;
-use gst_video::{VideoColorMatrix, VideoFrameExt, VideoFrameRef, VideoInfo};
+use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
-/// Red's and blue's share of luma in JPEG.
-const JPEG: (f64, f64) = (0.299, 0.114);
+use super::colour::{BT601 as JPEG, shares};
+
 /// Fixed point.
 const ONE: f64 = 65_536.0;
 
@@ -32,12 +32,7 @@ struct Conversion {
 
 impl Conversion {
     fn from(video: &VideoInfo) -> Self {
-        let (red, blue) = match video.colorimetry().matrix() {
-            VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-            VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
-            VideoColorMatrix::Smpte240m => (0.212, 0.087),
-            _ => JPEG,
-        };
+        let (red, blue) = shares(video.colorimetry().matrix());
         let column = |cb: f64, cr: f64| {
             let (r, b) = (2.0 * (1.0 - red) * cr, 2.0 * (1.0 - blue) * cb);
             let g = -(red * r + blue * b) / (1.0 - red - blue);

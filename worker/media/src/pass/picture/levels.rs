@@ -64,7 +64,8 @@ impl BaseTransformImpl for ToLimitedFilter {
 
     fn transform_caps(&self, direction: gst::PadDirection, caps: &gst::Caps, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
         let mut other = caps.clone();
-        if direction == gst::PadDirection::Sink {
+        // Where not everything is told yet, any colours may come.
+        if direction == gst::PadDirection::Sink && caps.is_fixed() {
             if let Some(colours) = VideoInfo::from_caps(caps).ok().and_then(|info| limited(&info, caps)) {
                 other.make_mut().set("colorimetry", colours.to_string());
             }

@@ -3,12 +3,15 @@
 
 mod blur;
 mod canvas;
+mod clear;
 mod colour;
 mod deinterlace;
 pub mod jpeg;
 pub mod levels;
 mod source;
 mod steady;
+mod to_rgb;
+mod to_yuv;
 mod tone_curve;
 mod tone_map;
 mod tone_table;
@@ -25,7 +28,7 @@ use mps_proto::{
 use super::elements::{caps_filter, make, pad};
 use crate::rules::Geometry;
 
-pub use colour::{Colour, Hdr};
+pub use colour::{Hdr, RGB};
 pub use source::Source;
 
 /// What becomes of pictures, in the order of the fields.
@@ -43,14 +46,16 @@ pub struct Look {
     pub geometry: Geometry,
     /// By Lanczos instead of bilinear interpolation.
     pub lanczos: bool,
+    /// What fills bars, and what clear parts of the picture show.
     pub fill: PadFill,
+    /// Whether clear parts stay clear instead, which only the format RGB can.
+    pub keeps_clear: bool,
     /// The range of the input that is mapped to BT.709; `None`: nothing is mapped.
     pub tone_map: Option<Hdr>,
     /// On the output's pixels in its format: such as marks.
     pub after: Vec<Arc<dyn Step>>,
-    /// Pixel format in GStreamer's words, such as I420 or I420_10LE.
+    /// Pixel format in GStreamer's words: `RGB`, or one of YUV, which has the colours of the input, or BT.709 where the input is RGB.
     pub format: &'static str,
-    pub colour: Colour,
 }
 
 /// A part of pictures.
@@ -83,7 +88,7 @@ impl Look {
     }
 
     /// Scaled, and nothing else.
-    pub fn plain(geometry: Geometry, format: &'static str, colour: Colour) -> Self {
+    pub fn plain(geometry: Geometry, format: &'static str) -> Self {
         Self {
             deinterlace: false,
             crop: None,
@@ -93,10 +98,10 @@ impl Look {
             geometry,
             lanczos: false,
             fill: PadFill::Black,
+            keeps_clear: false,
             tone_map: None,
             after: Vec::new(),
             format,
-            colour,
         }
     }
 
@@ -112,7 +117,8 @@ impl Look {
                 look.flip,
                 look.tone_map,
                 look.format,
-                look.colour,
+                look.keeps_clear,
+                look.fill == PadFill::White,
             )
         };
         let fits = self.geometry.width <= larger.geometry.width && self.geometry.height <= larger.geometry.height;
@@ -123,7 +129,7 @@ impl Look {
     pub fn after_larger(&self) -> Self {
         Self {
             after: self.after.clone(),
-            ..Self::plain(self.geometry, self.format, self.colour)
+            ..Self::plain(self.geometry, self.format)
         }
     }
 
@@ -137,7 +143,7 @@ impl Look {
     /// The first part of the chain: everything but marks.
     pub fn shaped(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let name = |part: &str| format!("{prefix}-{part}");
-        let mut chain = Vec::new();
+        let mut chain = self.opaque(pipeline, prefix)?;
         if self.deinterlace {
             chain.extend(deinterlace(pipeline, prefix, true)?);
         }
@@ -160,6 +166,20 @@ impl Look {
         Ok(chain)
     }
 
+    /// What clear parts show, and YUV for what shall be YUV.
+    fn opaque(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
+        let name = |part: &str| format!("{prefix}-{part}");
+        let behind = (!self.keeps_clear).then_some(self.fill);
+        let mut chain = vec![
+            make(pipeline, "videoconvert", &name("clear-convert"))?,
+            clear::element(pipeline, &name("clear"), behind)?,
+        ];
+        if self.format != RGB {
+            chain.push(to_yuv::element(pipeline, &name("to-yuv"))?);
+        }
+        Ok(chain)
+    }
+
     /// The second part: marks.
     pub fn marked(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
         let mut chain = Vec::new();
@@ -176,22 +196,21 @@ impl Look {
         scale.set_property("add-borders", false);
         scale.set_property_from_str("method", if self.lanczos { "lanczos" } else { "bilinear" });
         let (width, height) = self.geometry.inner.unwrap_or((self.geometry.width, self.geometry.height));
-        let (format, scaled_colour) = match self.tone_map {
-            Some(_) => (tone_map::INPUT_FORMAT, Colour::OfInput),
-            None => (self.format, self.colour),
-        };
+        let format = self.tone_map.map_or(self.format, |_| tone_map::INPUT_FORMAT);
         let caps = gst::Caps::builder("video/x-raw")
-            .field("format", format)
             .field("width", width)
             .field("height", height)
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
             .build();
         let filter = caps_filter(pipeline, &name("size"), &caps)?;
-        colour::fix(scaled_colour, &pad(&scale, "sink")?, &filter, caps);
+        colour::follow(&pad(&scale, "sink")?, &filter, caps, format, self.keeps_clear);
         let mut chain = vec![scale, filter];
         if let Some(hdr) = self.tone_map {
             chain.push(tone_map::element(pipeline, &name("tone-map"), hdr)?);
             chain.extend(self.mapped_format(pipeline, prefix)?);
+        }
+        if self.format == RGB {
+            chain.push(to_rgb::element(pipeline, &name("to-rgb"))?);
         }
         if self.geometry.inner.is_some() {
             chain.push(canvas::element(
@@ -206,13 +225,14 @@ impl Look {
 
     /// From the tone map's 8-bit BT.709 to the wanted format.
     fn mapped_format(&self, pipeline: &gst::Pipeline, prefix: &str) -> Result<Vec<gst::Element>, Failure> {
-        if self.format == tone_map::OUTPUT_FORMAT && matches!(self.colour, Colour::OfInput) {
+        let format = if self.format == RGB { to_rgb::YUV_FORMAT } else { self.format };
+        if format == tone_map::OUTPUT_FORMAT {
             return Ok(Vec::new());
         }
-        let mut caps = gst::Caps::builder("video/x-raw").field("format", self.format).build();
-        if let Colour::Fixed(colorimetry) = self.colour {
-            caps.make_mut().set("colorimetry", colorimetry);
-        }
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", format)
+            .field("colorimetry", "bt709")
+            .build();
         Ok(vec![
             make(pipeline, "videoconvert", &format!("{prefix}-mapped-convert"))?,
             caps_filter(pipeline, &format!("{prefix}-mapped"), &caps)?,
