@@ -65,8 +65,15 @@ pub fn film(patches: &[[u16; 3]], format: &str, height: usize, encoder: &str, fi
 
 /// The middle of each of `count` patches side by side in the first picture, red, green and blue from 0 to 255 by the labels of the file.
 pub fn patches(file: &Path, count: usize) -> Vec<[f64; 3]> {
-    if let Some(found) = animated_webp(file, count) {
-        return found;
+    patches_with_alpha(file, count).into_iter().map(|(colour, _)| colour).collect()
+}
+
+/// The same with how opaque each is, 0 to 255.
+pub fn patches_with_alpha(file: &Path, count: usize) -> Vec<([f64; 3], u8)> {
+    if let Some((pixels, (width, height))) = webp(file) {
+        return middles(count, (width, height))
+            .map(|place| of_rgba(&pixels, width, place))
+            .collect();
     }
     let labels = ffprobe(file, "-select_streams v:0 -show_streams -of default=noprint_wrappers=1");
     let told = |entry: &str| {
@@ -74,41 +81,48 @@ pub fn patches(file: &Path, count: usize) -> Vec<[f64; 3]> {
         values.unwrap_or_default().to_owned()
     };
     let format = told("pix_fmt");
+    assert!(!format.is_empty(), "{} has no picture", file.display());
     let (width, height) = (told("width").parse::<usize>().unwrap(), told("height").parse::<usize>().unwrap());
-    let places = (0..count).map(|patch| ((2 * patch + 1) * width / (2 * count), height / 2));
     let Some(planes) = Planes::of(&format) else {
         let pixels = raw(file, "rgba");
-        let pixel = |(x, y): (usize, usize)| [0, 1, 2].map(|channel| f64::from(pixels[(y * width + x) * 4 + channel]));
-        return places.map(pixel).collect();
+        return middles(count, (width, height))
+            .map(|place| of_rgba(&pixels, width, place))
+            .collect();
     };
     let bits = if planes.bytes == 1 { 8 } else { 10 };
     let is_full = told("color_range") == "pc" || format.starts_with("yuvj");
     let range = if is_full { Range::Full } else { Range::Limited };
-    // WebP and JPEG are BT.601, whatever their size.
-    let is_picture = ["webp", "mjpeg"].contains(&told("codec_name").as_str());
     let shares = match told("color_space").as_str() {
-        _ if is_picture => BT601,
+        // JPEG is BT.601, whatever its size.
+        _ if told("codec_name") == "mjpeg" => BT601,
         "bt709" => BT709,
         "bt2020nc" => BT2020,
         "unknown" if height > 576 => BT709,
         _ => BT601,
     };
     let samples = raw(file, &format);
-    let middles = places.map(|place| sample(&samples, planes, (width, height), place));
-    middles
-        .map(|codes| rgb(codes, shares, range, bits).map(|value| value * 255.0))
-        .collect()
+    let colour = |place| rgb(sample(&samples, planes, (width, height), place), shares, range, bits).map(|value| value * 255.0);
+    middles(count, (width, height)).map(|place| (colour(place), 255)).collect()
 }
 
-/// The same of an animated WebP, which ffmpeg does not read; `None`: it is none.
-fn animated_webp(file: &Path, count: usize) -> Option<Vec<[f64; 3]>> {
+fn middles(count: usize, (width, height): (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).map(move |patch| ((2 * patch + 1) * width / (2 * count), height / 2))
+}
+
+fn of_rgba(pixels: &[u8], width: usize, (x, y): (usize, usize)) -> ([f64; 3], u8) {
+    let pixel = &pixels[(y * width + x) * 4..][..4];
+    ([0, 1, 2].map(|channel| f64::from(pixel[channel])), pixel[3])
+}
+
+/// The first picture of a WebP, which ffmpeg does not read where it is animated; `None`: it is none.
+fn webp(file: &Path) -> Option<(Vec<u8>, (usize, usize))> {
     let bytes = std::fs::read(file).unwrap();
-    bytes.windows(4).take(64).find(|part| part == b"ANIM")?;
+    bytes.get(8..12).filter(|name| *name == b"WEBP")?;
     let frame = webp_animation::Decoder::new(&bytes).unwrap().into_iter().next().unwrap();
-    let (width, height) = (frame.dimensions().0 as usize, frame.dimensions().1 as usize);
-    let middle = |patch: usize| (height / 2 * width + (2 * patch + 1) * width / (2 * count)) * 4;
-    let pixel = |patch: usize| [0, 1, 2].map(|channel| f64::from(frame.data()[middle(patch) + channel]));
-    Some((0..count).map(pixel).collect())
+    Some((
+        frame.data().to_vec(),
+        (frame.dimensions().0 as usize, frame.dimensions().1 as usize),
+    ))
 }
 
 /// The first picture as it comes from the decoder, or with its bytes in another order.
@@ -119,7 +133,8 @@ fn raw(file: &Path, format: &str) -> Vec<u8> {
         .args(["-map", "0:v:0", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", format, "-"])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.stdout.is_empty(), "{} shows no picture: {complaint}", file.display());
     output.stdout
 }
 
