@@ -270,8 +270,9 @@ fn clear_parts_stay_clear_or_show_one_plain_colour() {
     }
 }
 
-/// A film with the labels of one colorimetry or none, and the matrix that it must be read by.
-const LABELS: [(&str, usize, (f64, f64), &str, &str); 4] = [
+/// Name, height, matrix that it must be read by, labels, and what outputs are labelled as.
+type Labelled = (&'static str, usize, (f64, f64), &'static str, &'static str);
+const LABELS: [Labelled; 4] = [
     (
         "sd.mp4",
         80,
