@@ -1,0 +1,135 @@
+//! The file of a segment: where its fragments and their media lie.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{Read, Seek, SeekFrom, Write},
+    ops::Range,
+    path::Path,
+};
+
+use mps_media::isobmff::{self, FileBox};
+
+use super::init;
+use crate::join::{JoinError, Segment};
+
+/// Largest index of a fragment.
+const MOST_INDEX_BYTES: u64 = 64 << 20;
+
+/// A segment that is read.
+pub struct Parts {
+    file: File,
+    pub position: u64,
+    pub fragments: VecDeque<Place>,
+}
+
+/// Where a fragment and its data lie in the file of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub moof: FileBox,
+    pub data: Range<u64>,
+}
+
+impl Parts {
+    pub fn open(segment: &Segment) -> Result<Self, JoinError> {
+        let mut file = File::open(&segment.path)?;
+        let size = file.metadata()?.len();
+        let boxes = isobmff::top_level(&mut file, size)?;
+        if boxes.iter().any(|found| found.end > size) {
+            return Err(JoinError::damaged("a segment ends inside a box: it was cut"));
+        }
+        let fragments: VecDeque<Place> = fragments(&boxes).into();
+        if fragments.is_empty() {
+            return Err(if boxes.iter().any(|found| found.kind == *b"mdat") {
+                init::whole_files()
+            } else {
+                JoinError::damaged("a segment has no fragment of media")
+            });
+        }
+        Ok(Self {
+            file,
+            position: segment.position,
+            fragments,
+        })
+    }
+
+    pub fn moof(&mut self, place: &Place) -> Result<Vec<u8>, JoinError> {
+        if place.moof.end - place.moof.start > MOST_INDEX_BYTES {
+            return Err(JoinError::damaged("the index of a fragment is too large"));
+        }
+        Ok(isobmff::read_body(&mut self.file, &place.moof)?)
+    }
+
+    pub fn copy(&mut self, data: &Range<u64>, out: &mut impl Write) -> Result<u64, JoinError> {
+        self.file.seek(SeekFrom::Start(data.start))?;
+        Ok(std::io::copy(&mut (&self.file).take(data.end - data.start), out)?)
+    }
+}
+
+/// Fragments, each with what lies behind it up to the end of its media.
+fn fragments(boxes: &[FileBox]) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for found in boxes {
+        match (&found.kind, places.last_mut()) {
+            (b"moof", _) => places.push(Place {
+                moof: *found,
+                data: found.end..found.end,
+            }),
+            (b"mdat", Some(place)) => place.data.end = found.end,
+            _ => {}
+        }
+    }
+    places
+}
+
+/// The section in front of a segment, or the one that it begins with.
+pub fn init_bytes(segment: &Segment) -> Result<Vec<u8>, JoinError> {
+    let path: &Path = segment.init.as_deref().unwrap_or(&segment.path);
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let boxes = isobmff::top_level(&mut file, size)?;
+    let mut bytes = Vec::new();
+    for kind in [b"ftyp", b"moov"] {
+        if let Some(found) = boxes.iter().find(|found| found.kind == *kind) {
+            bytes.extend(init::boxed(kind, &isobmff::read_body(&mut file, found)?));
+        }
+    }
+    if isobmff::child(&bytes, b"moov").is_none() {
+        return Err(JoinError::unsupported(
+            "the playlist's segments are fragments of MP4 without an initialisation section",
+            "name the section with EXT-X-MAP in the playlist",
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_goes_with_its_fragment_and_other_boxes_do_not() {
+        let mut start = 0;
+        let mut found = |kind: &[u8; 4], size: u64| {
+            start += size;
+            FileBox {
+                kind: *kind,
+                start: start - size,
+                header: 8,
+                end: start,
+            }
+        };
+        let boxes = [
+            found(b"styp", 24),
+            found(b"moof", 100),
+            found(b"mdat", 500),
+            found(b"sidx", 44),
+            found(b"moof", 100),
+            found(b"free", 8),
+            found(b"mdat", 60),
+            found(b"mfra", 50),
+        ];
+        let data: Vec<_> = fragments(&boxes).into_iter().map(|place| place.data).collect();
+        assert_eq!(data, [124..624, 768..836]);
+    }
+}
