@@ -2,6 +2,7 @@
 
 mod config;
 mod fetch;
+mod join;
 mod machine;
 mod pipe;
 mod rpc;
