@@ -18,7 +18,7 @@ use crate::{
         commands, commit,
         fail::{self, AttemptOver},
         fence::UnitError,
-        lease, renew, series, sets, uploads, workers,
+        input_members, lease, renew, series, sets, uploads, workers,
     },
     store::{leases::Token, tasks::timestamp, workers::WorkerRow},
 };
@@ -167,6 +167,18 @@ impl WorkerService for WorkerApi {
             url: input.url,
             untrusted: input.untrusted,
             allow_private: self.0.config.allow_private_urls,
+        }))
+    }
+
+    async fn get_input_member_urls(
+        &self,
+        request: Request<api::GetInputMemberUrlsRequest>,
+    ) -> Result<Response<api::GetInputMemberUrlsResponse>, Status> {
+        let request = request.into_inner();
+        let (urls, end_ms) = input_members::urls(&self.0, &token(request.unit)?, &request.keys).await?;
+        Ok(Response::new(api::GetInputMemberUrlsResponse {
+            urls,
+            expire_time: Some(timestamp(end_ms)),
         }))
     }
 

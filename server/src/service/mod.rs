@@ -11,6 +11,7 @@ pub mod estimates;
 pub mod fail;
 pub mod fence;
 pub mod idempotency;
+pub mod input_members;
 pub mod janitor;
 pub mod lease;
 pub mod objects;

@@ -65,7 +65,7 @@ fn side_input_of(unit: &UnitRow, id: &str) -> Result<TaskInput, ApiError> {
     source.ok_or_else(|| ApiError::invalid_field("side_input_id", "names no side input of the unit"))
 }
 
-async fn input_of(app: &App, unit: &UnitRow) -> Result<Option<TaskInput>, UnitError> {
+pub(super) async fn input_of(app: &App, unit: &UnitRow) -> Result<Option<TaskInput>, UnitError> {
     if !unit.is_probe() {
         return Ok(tasks::get(&app.store, &unit.project, &unit.task_id)
             .await?

@@ -85,6 +85,7 @@ impl WorkerService for Server {
         lease_unit: LeaseUnitRequest => LeaseUnitResponse,
         renew_leases: RenewLeasesRequest => RenewLeasesResponse,
         get_input_url: GetInputUrlRequest => GetInputUrlResponse,
+        get_input_member_urls: GetInputMemberUrlsRequest => GetInputMemberUrlsResponse,
         create_output_upload: CreateOutputUploadRequest => CreateOutputUploadResponse,
         get_part_urls: GetPartUrlsRequest => GetPartUrlsResponse,
         declare_outputs: DeclareOutputsRequest => DeclareOutputsResponse,
