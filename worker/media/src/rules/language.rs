@@ -83,9 +83,35 @@ pub fn short(tag: &str) -> String {
     known.map_or(primary, |(short, _)| (*short).to_owned())
 }
 
+/// The language's three-letter code (ISO 639-2/T), where it is known or the tag begins with three letters.
+pub fn three_letters(tag: &str) -> Option<String> {
+    let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    let known = CODES
+        .iter()
+        .find(|(short, long)| *short == primary || long.contains(&primary.as_str()));
+    match known {
+        Some((_, long)) => long.first().map(|code| (*code).to_owned()),
+        None => (primary.len() == 3 && primary.bytes().all(|letter| letter.is_ascii_lowercase())).then_some(primary),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{same, three_letters};
+
+    #[test]
+    fn languages_have_three_letters_where_they_are_known() {
+        for (tag, code) in [
+            ("en-US", Some("eng")),
+            ("ger", Some("deu")),
+            ("tlh", Some("tlh")),
+            ("xx", None),
+            ("", None),
+            ("12a", None),
+        ] {
+            assert_eq!(three_letters(tag).as_deref(), code, "{tag}");
+        }
+    }
 
     #[test]
     fn codes_of_one_language_are_the_same() {
