@@ -5,7 +5,7 @@ use std::time::Duration;
 use mps_media::failure;
 use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
-use super::guard::Forbidden;
+use super::{guard::Forbidden, playlist::refuse, sniff::List};
 
 /// Why an input could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +21,12 @@ pub enum FetchError {
     Rejected(u16),
     #[error("the input changed while it was read: its {0} is another one")]
     Changed(&'static str),
-    #[error("the input is a playlist, which names other files")]
-    Playlist,
+    #[error("the input is {}, which names other files", .0.name())]
+    Playlist(List),
+    #[error("the input's server does not answer requests for a part of a file")]
+    NoRanges,
+    #[error("the file ends before the bytes that the playlist names")]
+    Outside,
     #[error("the input is not a media file: the file is empty")]
     Empty,
     #[error("the input's URL redirects more than {0} times")]
@@ -75,9 +79,15 @@ impl FetchError {
             Self::Rejected(_) => data(ErrorReason::InputUnavailable, "check that the URL can be downloaded with GET"),
             Self::TooManyRedirects(_) => data(ErrorReason::InputUnavailable, "give the URL that the redirects end at"),
             Self::Changed(_) => data(ErrorReason::InputChanged, "submit again when the input is no longer written to"),
-            Self::Playlist => data(
-                ErrorReason::InputNotMedia,
-                "give the URL of a single media file, such as one of the playlist's variants",
+            Self::Playlist(List::Hls | List::Other) => data(ErrorReason::InputNotMedia, "give the URL of a single file"),
+            Self::Playlist(list) => refuse::other_manifest(list.name()),
+            Self::NoRanges => data(
+                ErrorReason::InputUnavailable,
+                "put the playlist and its files on a server that answers byte ranges, or into a storage",
+            ),
+            Self::Outside => data(
+                ErrorReason::InputTruncated,
+                "upload the file again, and wait until it is complete; or make the playlist anew",
             ),
             Self::TooLarge(_) => data(ErrorReason::LimitExceeded, "give a smaller file"),
             Self::TooMuchToProbe(_) => data(

@@ -12,6 +12,7 @@ use url::Url;
 use super::{
     error::FetchError,
     guard::{self, Forbidden, GuardedResolver},
+    playlist::Part,
     resume::Identity,
 };
 use crate::config::FetchConfig;
@@ -49,6 +50,27 @@ impl Span {
             Self::From(0) => None,
             Self::From(offset) => Some(format!("bytes={offset}-")),
             Self::Between(range) => Some(format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
+        }
+    }
+}
+
+/// What of a file is wanted next: everything from an offset, of the file or of a part of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ask {
+    pub offset: u64,
+    pub part: Option<Part>,
+}
+
+impl Ask {
+    /// The first byte within the file.
+    pub fn first(self) -> u64 {
+        self.part.map_or(0, |part| part.start).saturating_add(self.offset)
+    }
+
+    pub fn span(self) -> Span {
+        match self.part {
+            Some(part) => Span::Between(self.first()..part.start.saturating_add(part.length)),
+            None => Span::From(self.offset),
         }
     }
 }

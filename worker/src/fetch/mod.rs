@@ -4,6 +4,7 @@ mod error;
 mod guard;
 mod http;
 mod parts;
+mod playlist;
 mod resume;
 mod sniff;
 
@@ -17,16 +18,19 @@ use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt, BufWriter},
     time::{Instant, sleep, timeout},
 };
+use url::Url;
 
 use self::{
     error::FetchError,
-    http::Span,
+    http::Ask,
+    playlist::Part,
     resume::{Answer, Identity, Place},
-    sniff::Sniffer,
+    sniff::{List, Sniffer},
 };
 pub use self::{
     http::{Http, Source},
     parts::Fetched,
+    playlist::{Bounds, Joined, Origin, fetch as fetch_playlist},
 };
 use crate::config::FetchConfig;
 
@@ -57,7 +61,33 @@ impl Room {
     }
 }
 
+/// What is fetched.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// A part of the file; unset: all of it.
+    pub part: Option<Part>,
+    /// Whether it may be a playlist.
+    pub may_be_list: bool,
+}
+
+/// What has arrived.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    pub length: u64,
+    /// Where it came from, behind all redirects.
+    pub url: Option<Url>,
+    pub identity: Identity,
+}
+
+/// A file, or that it is a playlist.
+#[derive(Debug)]
+pub enum Input {
+    File(u64),
+    Playlist,
+}
+
 /// Fetches inputs.
+#[derive(Clone)]
 pub struct Fetcher {
     pub http: Http,
     pub config: FetchConfig,
@@ -66,16 +96,33 @@ pub struct Fetcher {
 impl Fetcher {
     /// Fetches a file into `path`, at most `room` bytes; gives its length.
     pub async fn fetch(&self, urls: &UrlSource, path: &Path, room: Room) -> Result<u64, Failure> {
+        let arrived = self.transfer(urls, path, room, Wanted::default()).await;
+        arrived.map(|arrived| arrived.length).map_err(FetchError::into_failure)
+    }
+
+    /// As `fetch`, but an HLS playlist is none of the failures.
+    pub async fn fetch_input(&self, urls: &UrlSource, path: &Path, room: Room) -> Result<Input, Failure> {
+        match self.transfer(urls, path, room, Wanted::default()).await {
+            Ok(arrived) => Ok(Input::File(arrived.length)),
+            Err(FetchError::Playlist(List::Hls)) => Ok(Input::Playlist),
+            Err(error) => Err(error.into_failure()),
+        }
+    }
+
+    /// Fetches a file or a part of one into `path`.
+    pub async fn fetch_part(&self, urls: &UrlSource, path: &Path, room: Room, wanted: Wanted) -> Result<Arrived, Failure> {
+        self.transfer(urls, path, room, wanted).await.map_err(FetchError::into_failure)
+    }
+
+    async fn transfer(&self, urls: &UrlSource, path: &Path, room: Room, wanted: Wanted) -> Result<Arrived, FetchError> {
         let transfer = async {
             let source = urls().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
-            let mut transfer = Transfer::create(&self.config, path, room).await?;
+            let mut transfer = Transfer::create(&self.config, path, room, wanted).await?;
             self.try_until_whole(urls, source, &mut transfer).await?;
             transfer.finish().await
         };
         let ended = timeout(self.config.deadline, transfer).await;
-        ended
-            .unwrap_or(Err(FetchError::Deadline(self.config.deadline)))
-            .map_err(FetchError::into_failure)
+        ended.unwrap_or(Err(FetchError::Deadline(self.config.deadline)))
     }
 
     async fn try_until_whole(&self, urls: &UrlSource, mut source: Source, transfer: &mut Transfer<'_>) -> Result<(), FetchError> {
@@ -101,11 +148,15 @@ impl Fetcher {
 
     async fn try_once(&self, source: &Source, transfer: &mut Transfer<'_>) -> Result<(), FetchError> {
         let offset = transfer.resume_offset();
-        let asking = self.http.get(source, Span::From(offset), transfer.known.as_ref());
+        let ask = Ask {
+            offset,
+            part: transfer.wanted.part,
+        };
+        let asking = self.http.get(source, ask.span(), transfer.known.as_ref());
         let response = timeout(self.config.connect_timeout + self.config.stall_timeout, asking)
             .await
             .map_err(|_| FetchError::Interrupted("the server does not answer".into()))??;
-        transfer.take(offset, response).await
+        transfer.take(ask, response).await
     }
 }
 
@@ -117,20 +168,24 @@ struct Transfer<'a> {
     /// Most that ever arrived; a try that starts again from the beginning brings something new only beyond it.
     farthest: u64,
     room: Room,
+    wanted: Wanted,
     known: Option<Identity>,
+    url: Option<Url>,
     sniffer: Sniffer,
     rate: Rate,
 }
 
 impl<'a> Transfer<'a> {
-    async fn create(config: &'a FetchConfig, path: &Path, room: Room) -> Result<Self, FetchError> {
+    async fn create(config: &'a FetchConfig, path: &Path, room: Room, wanted: Wanted) -> Result<Self, FetchError> {
         Ok(Self {
             config,
             file: BufWriter::with_capacity(BUFFER, File::create(path).await?),
             offset: 0,
             farthest: 0,
             room,
+            wanted,
             known: None,
+            url: None,
             sniffer: Sniffer::default(),
             rate: Rate::default(),
         })
@@ -145,22 +200,29 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the body of an answer to where it belongs.
-    async fn take(&mut self, offset: u64, response: Response) -> Result<(), FetchError> {
+    async fn take(&mut self, ask: Ask, response: Response) -> Result<(), FetchError> {
         let answer = Answer::read(response.status(), response.headers());
-        match resume::place(offset, self.known.as_ref(), &answer)? {
+        match resume::place(ask, self.known.as_ref(), &answer)? {
             Place::Complete => return Ok(()),
             Place::Append => {}
             Place::Start => self.start_again().await?,
         }
-        sniff::check_type(response.headers().get(CONTENT_TYPE), response.url().path())?;
+        if !self.wanted.may_be_list {
+            sniff::check_type(response.headers().get(CONTENT_TYPE), response.url().path())?;
+        }
+        self.url = Some(response.url().clone());
         let total = self.known.get_or_insert(answer.identity).total;
-        if let Some(total) = total {
-            self.room.check(total)?;
+        let expected = self.wanted.part.map(|part| part.length).or(total);
+        if let Some(expected) = expected {
+            self.room.check(expected)?;
         }
         self.read_body(response).await?;
-        match total {
-            Some(total) if total > self.offset => Err(FetchError::Interrupted(format!("it ended after {} of {total} bytes", self.offset))),
-            Some(total) if total < self.offset => Err(FetchError::Changed("length")),
+        match expected {
+            Some(expected) if expected > self.offset => Err(FetchError::Interrupted(format!(
+                "it ended after {} of {expected} bytes",
+                self.offset
+            ))),
+            Some(expected) if expected < self.offset => Err(FetchError::Changed("length")),
             _ => Ok(()),
         }
     }
@@ -186,7 +248,9 @@ impl<'a> Transfer<'a> {
                 Ok(Ok(Some(chunk))) => chunk,
             };
             let waited = asked.elapsed();
-            self.sniffer.look(&chunk)?;
+            if !self.wanted.may_be_list {
+                self.sniffer.look(&chunk)?;
+            }
             self.file.write_all(&chunk).await?;
             self.offset += chunk.len() as u64;
             self.farthest = self.farthest.max(self.offset);
@@ -195,10 +259,19 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    async fn finish(mut self) -> Result<u64, FetchError> {
+    async fn finish(mut self) -> Result<Arrived, FetchError> {
         self.file.flush().await?;
-        self.sniffer.end()?;
-        Ok(self.offset)
+        if self.offset == 0 {
+            return Err(FetchError::Empty);
+        }
+        if !self.wanted.may_be_list {
+            self.sniffer.end()?;
+        }
+        Ok(Arrived {
+            length: self.offset,
+            url: self.url,
+            identity: self.known.unwrap_or_default(),
+        })
     }
 }
 

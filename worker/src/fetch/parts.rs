@@ -16,7 +16,7 @@ use super::{
     error::FetchError,
     http::{self, Source, Span},
     resume::{self, Answer, Identity},
-    sniff::{self, Sniffer},
+    sniff::{self, List, Sniffer},
 };
 
 /// Questions to the server about one file.
@@ -31,6 +31,8 @@ pub struct Fetched {
     spent: u64,
     /// Its first bytes show that it is no media: more of it would tell nothing else.
     pub is_no_media: bool,
+    /// It is an HLS playlist, which is read in another way.
+    pub is_playlist: bool,
 }
 
 impl Fetched {
@@ -44,7 +46,10 @@ impl Fetcher {
     /// Fetches what tells what a file contains, at most `max_bytes`. Where the server answers no ranges, it is read from its beginning on.
     pub async fn fetch_parts(&self, urls: &UrlSource, path: &Path, max_bytes: u64) -> Result<Fetched, Failure> {
         let mut parts = Parts::start(self, urls, path, max_bytes, Fetched::default()).await?;
-        parts.until_enough().await.map_err(FetchError::into_failure)?;
+        match parts.until_enough().await {
+            Err(FetchError::Playlist(List::Hls)) => parts.fetched.is_playlist = true,
+            ended => ended.map_err(FetchError::into_failure)?,
+        }
         Ok(parts.fetched)
     }
 

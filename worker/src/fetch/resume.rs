@@ -5,7 +5,7 @@ use reqwest::{
     header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED},
 };
 
-use super::error::FetchError;
+use super::{error::FetchError, http::Ask};
 
 /// What tells one version of an input from another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,12 +98,19 @@ impl Identity {
     }
 }
 
-/// Judges an answer to a request for everything from `offset`, given what the first answer said.
-pub fn place(offset: u64, known: Option<&Identity>, answer: &Answer) -> Result<Place, FetchError> {
+/// Judges an answer to a request, given what the first answer said.
+pub fn place(ask: Ask, known: Option<&Identity>, answer: &Answer) -> Result<Place, FetchError> {
     unless_changed(known, answer)?;
+    let offset = ask.offset;
     match answer.status.as_u16() {
+        200 if ask.part.is_some() => Err(FetchError::NoRanges),
         200 => Ok(Place::Start),
-        206 if offset > 0 && answer.range_start == Some(offset) => Ok(Place::Append),
+        206 if answer.range_start == Some(ask.first()) && (offset > 0 || ask.part.is_some()) => match ask.part {
+            Some(part) if answer.identity.total.is_some_and(|total| part.end().is_none_or(|end| end > total)) => Err(FetchError::Outside),
+            _ if offset > 0 => Ok(Place::Append),
+            _ => Ok(Place::Start),
+        },
+        416 if ask.part.is_some() => Err(FetchError::Outside),
         416 if offset > 0 => match known.and_then(|known| known.total).or(answer.identity.total) {
             Some(total) if total == offset => Ok(Place::Complete),
             _ => Err(FetchError::Changed("length")),
@@ -135,6 +142,7 @@ pub fn refusal(answer: &Answer) -> FetchError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::playlist::Part;
 
     fn identity(etag: &str, total: u64) -> Identity {
         Identity {
@@ -142,6 +150,10 @@ mod tests {
             last_modified: None,
             total: Some(total),
         }
+    }
+
+    fn from(offset: u64) -> Ask {
+        Ask { offset, part: None }
     }
 
     fn answer(status: u16, etag: &str, total: u64, range_start: Option<u64>) -> Answer {
@@ -155,7 +167,7 @@ mod tests {
     #[test]
     fn only_the_rest_of_the_same_version_is_appended() {
         let known = identity("a", 10);
-        let judge = |answer| place(5, Some(&known), &answer);
+        let judge = |answer| place(from(5), Some(&known), &answer);
         assert_eq!(judge(answer(206, "a", 10, Some(5))).unwrap(), Place::Append);
         assert_eq!(judge(answer(200, "a", 10, None)).unwrap(), Place::Start);
         assert!(matches!(judge(answer(206, "b", 10, Some(5))), Err(FetchError::Changed("ETag"))));
@@ -168,8 +180,23 @@ mod tests {
     fn range_beyond_the_end_means_complete_or_changed() {
         let known = identity("a", 10);
         let beyond = answer(416, "a", 10, None);
-        assert_eq!(place(10, Some(&known), &beyond).unwrap(), Place::Complete);
-        assert!(matches!(place(9, Some(&known), &beyond), Err(FetchError::Changed(_))));
+        assert_eq!(place(from(10), Some(&known), &beyond).unwrap(), Place::Complete);
+        assert!(matches!(place(from(9), Some(&known), &beyond), Err(FetchError::Changed(_))));
+    }
+
+    #[test]
+    fn part_is_taken_only_where_the_server_gives_that_part() {
+        let ask = |offset| Ask {
+            offset,
+            part: Some(Part { start: 4, length: 5 }),
+        };
+        let judge = |offset, answer| place(ask(offset), None, &answer);
+        assert_eq!(judge(0, answer(206, "a", 10, Some(4))).unwrap(), Place::Start);
+        assert_eq!(judge(2, answer(206, "a", 10, Some(6))).unwrap(), Place::Append);
+        assert!(matches!(judge(0, answer(206, "a", 10, Some(0))), Err(FetchError::Interrupted(_))));
+        assert!(matches!(judge(0, answer(206, "a", 8, Some(4))), Err(FetchError::Outside)));
+        assert!(matches!(judge(0, answer(416, "a", 3, None)), Err(FetchError::Outside)));
+        assert!(matches!(judge(0, answer(200, "a", 10, None)), Err(FetchError::NoRanges)));
     }
 
     #[test]
@@ -181,7 +208,7 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart() {
-        let judge = |status| place(0, None, &answer(status, "a", 1, None));
+        let judge = |status| place(from(0), None, &answer(status, "a", 1, None));
         assert!(matches!(judge(404), Err(FetchError::NotFound(404))));
         assert!(matches!(judge(403), Err(FetchError::Denied(403))));
         assert!(matches!(judge(400), Err(FetchError::Rejected(400))));

@@ -1,4 +1,4 @@
-//! Playlists are refused, whatever they are called: they name other files, and only single files are read.
+//! Playlists are told from media by their type, their name and their first bytes: they name other files, and are read in another way.
 
 use reqwest::header::HeaderValue;
 
@@ -6,18 +6,38 @@ use super::error::FetchError;
 
 /// Bytes that are looked at.
 const HEAD: usize = 1024;
-const PLAYLIST_TYPES: [&str; 7] = [
-    "application/vnd.apple.mpegurl",
-    "application/x-mpegurl",
-    "application/mpegurl",
-    "audio/mpegurl",
-    "audio/x-mpegurl",
-    "application/dash+xml",
-    "application/vnd.ms-sstr+xml",
+const TYPES: [(&str, List); 7] = [
+    ("application/vnd.apple.mpegurl", List::Hls),
+    ("application/x-mpegurl", List::Hls),
+    ("application/mpegurl", List::Hls),
+    ("audio/mpegurl", List::Hls),
+    ("audio/x-mpegurl", List::Hls),
+    ("application/dash+xml", List::Dash),
+    ("application/vnd.ms-sstr+xml", List::Smooth),
 ];
-const PLAYLIST_SUFFIXES: [&str; 4] = ["m3u8", "m3u", "mpd", "ism"];
+const SUFFIXES: [(&str, List); 4] = [("m3u8", List::Hls), ("m3u", List::Hls), ("mpd", List::Dash), ("ism", List::Smooth)];
 
-/// Refuses what the server or the name calls a playlist.
+/// Kinds of files that name other files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    Hls,
+    Dash,
+    Smooth,
+    Other,
+}
+
+impl List {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hls => "a playlist",
+            Self::Dash => "a DASH manifest (MPD)",
+            Self::Smooth => "a manifest of Smooth Streaming",
+            Self::Other => "a list of files",
+        }
+    }
+}
+
+/// An error for what the server or the name calls a playlist.
 pub fn check_type(content_type: Option<&HeaderValue>, path: &str) -> Result<(), FetchError> {
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -25,10 +45,11 @@ pub fn check_type(content_type: Option<&HeaderValue>, path: &str) -> Result<(), 
         .rsplit_once('.')
         .map(|(_, suffix)| suffix.to_ascii_lowercase())
         .unwrap_or_default();
-    if PLAYLIST_TYPES.contains(&essence.as_str()) || PLAYLIST_SUFFIXES.contains(&suffix.as_str()) {
-        return Err(FetchError::Playlist);
+    let by_type = TYPES.iter().find(|(known, _)| *known == essence);
+    match by_type.or_else(|| SUFFIXES.iter().find(|(known, _)| *known == suffix)) {
+        Some((_, list)) => Err(FetchError::Playlist(*list)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Looks at the first bytes of an input.
@@ -58,12 +79,18 @@ impl Sniffer {
     fn judge(&self) -> Result<(), FetchError> {
         let text = String::from_utf8_lossy(&self.head);
         let text = text.trim_start_matches('\u{feff}').trim_start();
-        let names_files = ["<MPD", "<SmoothStreamingMedia", "<smil"].iter().any(|tag| text.contains(tag));
-        let is_list = ["#EXTM3U", "#EXT-X-", "[playlist]"].iter().any(|start| text.starts_with(start));
-        if is_list || (text.starts_with('<') && names_files) {
-            return Err(FetchError::Playlist);
+        let starts = [("#EXTM3U", List::Hls), ("#EXT-X-", List::Other), ("[playlist]", List::Other)];
+        let tags = [
+            ("<MPD", List::Dash),
+            ("<SmoothStreamingMedia", List::Smooth),
+            ("<smil", List::Other),
+        ];
+        let by_start = starts.iter().find(|(start, _)| text.starts_with(start));
+        let by_tag = || tags.iter().find(|(tag, _)| text.starts_with('<') && text.contains(tag));
+        match by_start.or_else(by_tag) {
+            Some((_, list)) => Err(FetchError::Playlist(*list)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -81,15 +108,21 @@ mod tests {
 
     #[test]
     fn playlists_are_seen_by_their_first_bytes() {
-        for text in [
-            "#EXTM3U\n#EXTINF:4,\nfile:///etc/passwd\n",
-            "\u{feff}#EXTM3U\n",
-            "\n  #EXTM3U\n",
-            "<?xml version=\"1.0\"?>\n<!-- x -->\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\">",
-            "<MPD>",
-            "[playlist]\nFile1=http://x/",
+        for (text, expected) in [
+            ("#EXTM3U\n#EXTINF:4,\nfile:///etc/passwd\n", List::Hls),
+            ("\u{feff}#EXTM3U\n", List::Hls),
+            ("\n  #EXTM3U\n", List::Hls),
+            (
+                "<?xml version=\"1.0\"?>\n<!-- x -->\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\">",
+                List::Dash,
+            ),
+            ("<MPD>", List::Dash),
+            ("[playlist]\nFile1=http://x/", List::Other),
         ] {
-            assert!(matches!(judge(text.as_bytes()), Err(FetchError::Playlist)), "{text}");
+            assert!(
+                matches!(judge(text.as_bytes()), Err(FetchError::Playlist(list)) if list == expected),
+                "{text}"
+            );
         }
         assert!(matches!(judge(b""), Err(FetchError::Empty)));
         assert!(judge(b"\0\0\0\x20ftypisom with #EXTM3U in it").is_ok());

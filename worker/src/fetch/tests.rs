@@ -352,7 +352,7 @@ async fn redirects_are_followed_by_hand_each_checked_and_counted() {
     let config = quick();
     let http = Http::new(&config, Path::new("")).unwrap();
     for target in ["http://127.0.0.1/x", "http://169.254.169.254/x", "file:///etc/passwd"] {
-        let refused = http.get(&source(target, true), Span::From(0), None).await;
+        let refused = http.get(&source(target, true), Ask::default().span(), None).await;
         assert!(matches!(refused, Err(FetchError::Forbidden(_))), "{target}");
     }
 }

@@ -63,13 +63,13 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Piece {
     pub uri: String,
-    pub span: Option<Span>,
+    pub span: Option<Part>,
     pub key: Option<Key>,
 }
 
 /// Bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Span {
+pub struct Part {
     pub start: u64,
     pub length: u64,
 }

@@ -10,7 +10,7 @@ use quick_m3u8::tag::{
 
 use super::{
     super::{
-        document::{Entry, Media, Piece, Span},
+        document::{Entry, Media, Part, Piece},
         refuse,
     },
     MOST_SEGMENTS,
@@ -72,7 +72,7 @@ impl Segments {
     }
 
     fn section(&self, map: &Map, text: &str) -> Option<Result<Piece, Failure>> {
-        let span = map.byterange().map(|range| Span {
+        let span = map.byterange().map(|range| Part {
             start: range.offset,
             length: range.length,
         });
@@ -116,13 +116,13 @@ impl Segments {
     }
 
     /// A span without a beginning follows that of the segment before.
-    fn span(&self, uri: &str, length: u64, offset: Option<u64>) -> Result<Span, Failure> {
+    fn span(&self, uri: &str, length: u64, offset: Option<u64>) -> Result<Part, Failure> {
         let before = || {
             let piece = &self.media.segments.last()?.piece;
             piece.span.filter(|_| piece.uri == uri)?.end()
         };
         let start = offset.or_else(before);
-        let span = start.map(|start| Span { start, length });
+        let span = start.map(|start| Part { start, length });
         span.filter(|span| span.length > 0 && span.end().is_some())
             .ok_or_else(|| refuse::not_media("an EXT-X-BYTERANGE of the playlist does not tell where its bytes are"))
     }
@@ -141,7 +141,7 @@ impl Segments {
     }
 }
 
-impl Span {
+impl Part {
     pub fn end(self) -> Option<u64> {
         self.start.checked_add(self.length)
     }

@@ -4,7 +4,7 @@ use mps_proto::rpc;
 use prost::Message;
 
 use super::*;
-use crate::fetch::playlist::document::{Key, Media, Span};
+use crate::fetch::playlist::document::{Key, Media, Part};
 
 fn media(text: &str) -> Media {
     match read(text.as_bytes()) {
@@ -33,7 +33,7 @@ fn segments_have_their_spans_keys_sections_and_runs() {
     assert!((media.seconds() - 10.506).abs() < 1e-9);
     assert_eq!(media.runs(), 2);
     let spans: Vec<_> = media.segments.iter().map(|segment| segment.piece.span).collect();
-    let span = |start, length| Some(Span { start, length });
+    let span = |start, length| Some(Part { start, length });
     assert_eq!(spans, [span(700, 1000), span(1700, 500), None, None]);
     let keys: Vec<_> = media.segments.iter().map(|segment| segment.piece.key.clone()).collect();
     let key = |uri: &str, last: u8| {
