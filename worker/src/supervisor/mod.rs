@@ -7,6 +7,7 @@ mod child;
 mod drain;
 mod environment;
 mod hand_in;
+mod input;
 mod kind;
 mod lease_thread;
 mod outputs;

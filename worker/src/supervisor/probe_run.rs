@@ -56,6 +56,9 @@ impl Unit {
             fetched = fetcher.fetch_parts(&urls, &path, most) => fetched?,
             () = end_of(&mut reports) => return Err(self.crashed(child).await),
         };
+        if fetched.is_playlist {
+            return self.look_at_playlist(folder, child, reports).await;
+        }
         let result = self.ask(child, self.order(folder, &path, !fetched.is_whole()), reports).await?;
         if !may_be_wrong(&fetched, &result) {
             return Ok(result);
@@ -67,6 +70,22 @@ impl Unit {
         let result = self.ask(&second, self.order(folder, &path, false), reports).await;
         second.stop(Ladder::FINISHED).await;
         result
+    }
+
+    async fn look_at_playlist(
+        &self,
+        folder: &AttemptFolder,
+        child: &Arc<ChildProcess>,
+        mut reports: mpsc::Receiver<ChildReport>,
+    ) -> Result<ChildResult, Unfinished> {
+        let plan = self.lease.plan.clone().unwrap_or_default();
+        let input = tokio::select! {
+            fetched = self.fetch_playlist(&plan, folder.path()) => fetched?,
+            () = end_of(&mut reports) => return Err(self.crashed(child).await),
+        };
+        let mut result = self.ask(child, self.order(folder, &input.path, false), reports).await?;
+        result.input.iter_mut().for_each(|media| input.describe(media));
+        Ok(result)
     }
 
     async fn ask(

@@ -157,14 +157,14 @@ impl Unit {
         mut reports: mpsc::Receiver<ChildReport>,
     ) -> Result<Finished, Unfinished> {
         self.enter(Phase::Fetching);
-        let input_path = folder.path().join(input_file(&self.lease.input_name));
         let plan = self.lease.plan.clone().unwrap_or_default();
         let fetching = async {
-            self.fetch(&input_path, "", 0).await?;
-            self.fetch_side_inputs(&plan, folder.path()).await
+            let input = self.fetch_input(&plan, folder.path()).await?;
+            let sides = self.fetch_side_inputs(&plan, folder.path()).await?;
+            Ok::<_, Failure>((input, sides))
         };
         let fetching = beating(&self.card, fetching.boxed());
-        let sides = tokio::select! {
+        let (input, sides) = tokio::select! {
             fetched = fetching => fetched?,
             () = end_of(&mut reports) => return Err(self.crashed(child).await),
         };
@@ -177,7 +177,7 @@ impl Unit {
         }
         let order = ChildOrder {
             plan: Some(ordered),
-            input_path: input_path.display().to_string(),
+            input_path: input.path.display().to_string(),
             output_folder: folder.outputs().display().to_string(),
             traceparent: mps_telemetry::current_traceparent(),
             input_name: self.lease.input_name.clone(),
@@ -187,7 +187,8 @@ impl Unit {
         };
         self.enter(Phase::Processing);
         let (result, failed_sets) = self.pass(folder, child, order, &mut reports).boxed().await;
-        let result = result?;
+        let mut result = result?;
+        result.input.iter_mut().for_each(|media| input.describe(media));
         if let Some(failure) = result.failure.clone() {
             return Err(failure.into());
         }
@@ -232,15 +233,15 @@ impl Unit {
         }
     }
 
-    /// Fetches the input, or with an id a side input of at most so many bytes.
+    /// Fetches a side input of at most so many bytes.
     pub(super) async fn fetch(&self, path: &std::path::Path, side_input_id: &str, max_bytes: i64) -> Result<(), Failure> {
         let urls = self.input_urls(side_input_id);
         let room = Room {
-            free: self.worker.scratch.free_bytes().unwrap_or(u64::MAX),
+            free: self.free_bytes(),
             most: u64::try_from(max_bytes).ok().filter(|most| *most > 0).unwrap_or(u64::MAX),
         };
         let bytes = self.worker.fetcher.fetch(&urls, path, room).await?;
-        tracing::debug!(bytes, "input fetched");
+        tracing::debug!(bytes, "side input fetched");
         Ok(())
     }
 
@@ -252,6 +253,10 @@ impl Unit {
             side_input_id: side_input_id.to_owned(),
         };
         move || Box::pin(input_url(rpc.clone(), request.clone(), patience))
+    }
+
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.worker.scratch.free_bytes().unwrap_or(u64::MAX)
     }
 
     /// Hands the order over and listens until the result.
