@@ -59,6 +59,11 @@ pub async fn run(context: &Context, args: ProcessArgs) -> anyhow::Result<Exit> {
     }
 }
 
+fn is_playlist(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str());
+    suffix.is_some_and(|suffix| ["m3u8", "m3u"].contains(&suffix.to_ascii_lowercase().as_str()))
+}
+
 /// Puts a file into storage; other inputs stay where they are.
 pub async fn place(context: &Context, reference: &Reference, storage: &str) -> anyhow::Result<TaskInput> {
     let Reference::File(path) = reference else {
@@ -68,6 +73,12 @@ pub async fn place(context: &Context, reference: &Reference, storage: &str) -> a
         .file_name()
         .and_then(|name| name.to_str())
         .context("the file's name is not UTF-8")?;
+    if is_playlist(path) {
+        let text = format!(
+            "{name} is a playlist, and its segments are files of their own: upload its folder, and write storage:key of the playlist"
+        );
+        return Err(UsageError(text).into());
+    }
     let key = format!("uploads/{}/{name}", mps_proto::name::new_id());
     let bar = crate::commands::storage::transfer_bar(context, path, name)?;
     context
