@@ -6,6 +6,7 @@ pub mod database;
 pub mod media;
 pub mod process;
 pub mod s3;
+pub mod site;
 pub mod stack;
 pub mod streams;
 pub mod wait;

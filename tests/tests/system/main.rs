@@ -9,6 +9,7 @@ mod faults;
 mod foreign_s3;
 mod happy;
 mod many_watchers;
+mod playlists;
 mod probes;
 mod readme;
 mod requests;
