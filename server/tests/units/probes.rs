@@ -5,7 +5,7 @@ use mps_proto::{
     worker::v1::{ChildResult, CommitState, CompleteUnitRequest, FailureKind, LeaseScope},
 };
 use mps_server::{
-    service::{fail, lease, uploads, workers},
+    service::{fail, fence::UnitError, input_members, lease, uploads, workers},
     store::units,
 };
 use prost::Message;
@@ -17,6 +17,7 @@ crate::on_both!(
     project_that_runs_all_it_may_still_probes,
     probe_answers_its_caller,
     probe_that_fails_says_why,
+    members_of_a_playlist_are_presigned_for_its_unit_alone,
 );
 
 async fn probe_and_task_never_take_each_others_slot(bench: Bench) {
@@ -53,6 +54,10 @@ async fn project_that_runs_all_it_may_still_probes(bench: Bench) {
 }
 
 async fn probe(bench: &Bench) -> String {
+    probe_of(bench, v1::task_input::Source::Url("https://example.com/a.mp4".into())).await
+}
+
+async fn probe_of(bench: &Bench, source: v1::task_input::Source) -> String {
     let id = mps_proto::name::new_id();
     let unit = units::NewUnit {
         id: id.clone(),
@@ -67,9 +72,7 @@ async fn probe(bench: &Bench) -> String {
         attempt: 0,
         charged: 0,
     };
-    let input = v1::TaskInput {
-        source: Some(v1::task_input::Source::Url("https://example.com/a.mp4".into())),
-    };
+    let input = v1::TaskInput { source: Some(source) };
     let txn = bench.app.store.begin().await.unwrap();
     units::insert(&bench.app.store, &txn, &[unit]).await.unwrap();
     txn.commit().await.unwrap();
@@ -120,4 +123,30 @@ async fn probe_that_fails_says_why(bench: Bench) {
     let failure = probe_result(&bench, &id).await.failure.unwrap();
     assert_eq!(fail::errors::reason_of(&failure), "INPUT_NOT_MEDIA");
     assert!(bench.lease_of("w1", LeaseScope::Probes).await.is_none());
+}
+
+async fn members_of_a_playlist_are_presigned_for_its_unit_alone(bench: Bench) {
+    bench.join("w1", &[]).await;
+    let playlist = v1::StorageObject {
+        storage: "projects/p1/storages/local".into(),
+        key: "films/list.m3u8".into(),
+    };
+    probe_of(&bench, v1::task_input::Source::Object(playlist)).await;
+    let leased = bench.lease("w1").await.unwrap();
+    let token = token(&leased.unit);
+    let bucket = bench.app.storages.open("p1", "local").await.unwrap();
+    bucket.put("films/sub/s1.ts", "video/mp2t", b"media".to_vec()).await.unwrap();
+    let ask = async |key: &str| input_members::urls(&bench.app, &token, &[key.to_owned()]).await;
+    let (urls, _) = ask("films/sub/s1.ts").await.unwrap();
+    assert_eq!(reqwest::get(&urls[0]).await.unwrap().bytes().await.unwrap().as_ref(), b"media");
+    for key in ["other/s1.ts", "films/../other/s1.ts", "films"] {
+        let refused = ask(key).await.unwrap_err();
+        assert!(
+            matches!(&refused, UnitError::Api(error) if error.reason == ErrorReason::InputForbidden),
+            "{key}"
+        );
+    }
+    bench.expire(&token).await;
+    bench.reap().await;
+    assert!(matches!(ask("films/sub/s1.ts").await, Err(UnitError::Fenced)));
 }
