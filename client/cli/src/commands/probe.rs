@@ -39,12 +39,12 @@ fn show(media: &MediaInfo) {
     } else {
         String::new()
     };
-    print_line(&format!(
-        "{}, {}, {}{rate}",
-        media.container,
-        duration(media.duration.as_ref()),
-        bytes(media.size_bytes)
-    ));
+    // not known of a playlist
+    let size = match media.size_bytes {
+        0 => String::new(),
+        known => format!(", {}", bytes(known)),
+    };
+    print_line(&format!("{}, {}{size}{rate}", media.container, duration(media.duration.as_ref())));
     let mut table = Table::new(["#", "KIND", "CODEC", "DETAILS", "LANGUAGE"]);
     for stream in &media.streams {
         table.row([
