@@ -85,7 +85,7 @@ impl TsJoin {
             line.fill(fills);
         }
         if let Some(film) = looked.first() {
-            self.program.descriptors.clone_from(&film.program.descriptors);
+            self.program.descriptors = tables::registrations(&film.program.descriptors);
         }
         match self.tracks.is_empty() {
             true => Err(JoinError::damaged("the segments hold no film and no sound: they name no streams")),

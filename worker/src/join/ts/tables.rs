@@ -60,6 +60,13 @@ impl Entry {
     }
 }
 
+/// Of a programme's descriptors those that give types of streams their meaning; others speak of streams that are left out.
+pub fn registrations(bytes: &[u8]) -> Vec<u8> {
+    let kept = descriptors(bytes).filter(|(tag, _)| *tag == 5);
+    kept.flat_map(|(tag, body)| [tag, body.len() as u8].into_iter().chain(body.iter().copied()))
+        .collect()
+}
+
 /// Tags and bodies; ends at the first that does not fit.
 fn descriptors(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
@@ -255,5 +262,6 @@ mod tests {
         assert_eq!(entry(b"\x52\x01\x01\x6a\x00").kind(), Kind::Audio);
         assert_eq!(entry(b"\x05\x04ID3 ").kind(), Kind::Other);
         assert_eq!(entry(b"\x05\xff").kind(), Kind::Other);
+        assert_eq!(registrations(b"\x25\x02ab\x05\x04HDMV\x0e\x01c"), b"\x05\x04HDMV");
     }
 }
