@@ -1,12 +1,7 @@
-//! MP4s whose edit list leaves out parts of the media: clips cut by stream copy, trimmed recordings. The demuxer drops the end of such a
-//! file's sound and knows one part only, so the list is taken out of the unit's own copy of the input, and the pass shows what it says.
+//! MP4s whose edit list leaves out parts of the media: clips cut by stream copy, trimmed recordings, sound with its codec's delay. The demuxer
+//! drops the end of such a file's sound and knows one part only, so it does not see the list, and the pass shows what it says.
 
-use std::{
-    fs::File,
-    io::{self, Seek, SeekFrom, Write},
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, io, path::Path, time::Duration};
 
 use crate::{
     isobmff::{Child, be32, be64, child, children, read_body, top_level},
@@ -20,11 +15,13 @@ pub struct Edits {
     pub audio: Option<Timeline>,
     /// A list plays parts of its media twice, or out of their order.
     pub out_of_order: bool,
+    /// What the demuxer must read instead, at positions of the file.
+    pub patches: Vec<(u64, Vec<u8>)>,
 }
 
-/// Takes the edit lists of tracks with these handlers out, in place; gives what they said. The second call finds none.
-pub fn strip(path: &Path, handlers: &[&[u8; 4]]) -> io::Result<Edits> {
-    let mut file = File::options().read(true).write(true).open(path)?;
+/// Reads the edit lists of tracks with these handlers, and hides them from the demuxer.
+pub fn read(path: &Path, handlers: &[&[u8; 4]]) -> io::Result<Edits> {
+    let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let boxes = top_level(&mut file, size)?;
     let Some(index) = boxes.iter().find(|found| &found.kind == b"moov") else {
@@ -52,62 +49,54 @@ pub fn strip(path: &Path, handlers: &[&[u8; 4]]) -> io::Result<Edits> {
         // The kind stands in front of the body, which a short header of 8 bytes precedes.
         let kind_at = track.offset + list.offset - 4;
         if body.get(kind_at..kind_at + 4) == Some(b"edts") {
-            file.seek(SeekFrom::Start(index.start + index.header + kind_at as u64))?;
-            file.write_all(b"free")?;
+            edits.patches.push((kind_at as u64, b"free".to_vec()));
         }
     }
-    if edits != Edits::default() {
-        lengthen(&mut file, index.start + index.header, &body)?;
+    if !edits.patches.is_empty() {
+        lengthen(&body, &mut edits.patches);
     }
-    file.sync_data()?;
+    for (at, _) in &mut edits.patches {
+        *at += index.start + index.header;
+    }
     Ok(edits)
 }
 
 /// Reordered pictures are shown later than the track's duration says.
 const REORDERING: Duration = Duration::from_secs(1);
 
-/// The demuxer stops at the durations of movie and track, which edit lists and reordering make too short.
-fn lengthen(file: &mut File, index_body_at: u64, body: &[u8]) -> io::Result<()> {
-    let mut longest = Duration::ZERO;
-    for track in children(body).filter(|found| &found.kind == b"trak") {
-        let Some(media) = children(track.body).find(|found| &found.kind == b"mdia") else {
-            continue;
-        };
-        let Some(header) = children(media.body).find(|found| &found.kind == b"mdhd") else {
-            continue;
-        };
-        let whole = media_duration(header.body).unwrap_or_default() + REORDERING;
-        longest = longest.max(whole);
-        set_duration(
-            file,
-            index_body_at + (track.offset + media.offset + header.offset) as u64,
-            header.body,
-            whole,
-        )?;
+/// The demuxer stops at the durations of movie and track, which edit lists and reordering make too short, and leaves out tracks that last less than
+/// a fifth of the longest.
+fn lengthen(body: &[u8], patches: &mut Vec<(u64, Vec<u8>)>) {
+    let headers: Vec<_> = children(body)
+        .filter(|found| &found.kind == b"trak")
+        .filter_map(|track| {
+            let media = children(track.body).find(|found| &found.kind == b"mdia")?;
+            let header = children(media.body).find(|found| &found.kind == b"mdhd")?;
+            let whole = media_duration(header.body).unwrap_or_default() + REORDERING;
+            Some((track.offset + media.offset + header.offset, header.body, whole))
+        })
+        .collect();
+    let longest = headers.iter().map(|(_, _, whole)| *whole).max().unwrap_or_default();
+    for (at, header, whole) in headers {
+        let shown = if whole * 5 < longest { longest } else { whole };
+        patches.extend(duration_patch(at, header, shown));
     }
-    match children(body).find(|found| &found.kind == b"mvhd") {
-        Some(header) => set_duration(file, index_body_at + header.offset as u64, header.body, longest),
-        None => Ok(()),
+    if let Some(header) = children(body).find(|found| &found.kind == b"mvhd") {
+        patches.extend(duration_patch(header.offset, header.body, longest));
     }
 }
 
-/// Writes the duration of an mvhd or mdhd, which stand alike.
-fn set_duration(file: &mut File, body_at: u64, header: &[u8], duration: Duration) -> io::Result<()> {
+/// The duration of an mvhd or mdhd, which stand alike.
+fn duration_patch(body_at: usize, header: &[u8], duration: Duration) -> Option<(u64, Vec<u8>)> {
     let is_wide = header.first() == Some(&1);
-    let Some(timescale) = be32(header, if is_wide { 20 } else { 12 }) else {
-        return Ok(());
-    };
+    let timescale = be32(header, if is_wide { 20 } else { 12 })?;
     let ticks = duration.as_secs_f64() * f64::from(timescale);
     let (at, bytes) = if is_wide {
         (24, (ticks as u64).to_be_bytes().to_vec())
     } else {
         (16, (ticks as u32).to_be_bytes().to_vec())
     };
-    if header.len() < at + bytes.len() {
-        return Ok(());
-    }
-    file.seek(SeekFrom::Start(body_at + at as u64))?;
-    file.write_all(&bytes)
+    (header.len() >= at + bytes.len()).then_some(((body_at + at) as u64, bytes))
 }
 
 fn media_duration(header: &[u8]) -> Option<Duration> {

@@ -62,10 +62,12 @@ fn process(
     }
     let mut counters = NodeCounters::default();
     if !work.jobs.is_empty() {
-        let timelines = match timelines(Path::new(&order.input_path), facts) {
+        let mut facts = facts.clone();
+        let timelines = match timelines(Path::new(&order.input_path), &mut facts) {
             Ok(timelines) => timelines,
             Err(failure) => return whole_failure(failure),
         };
+        let facts = &facts;
         let folder = Path::new(&order.output_folder);
         let max_pixels = max_pixels(limits);
         let reporter_ticks = |ticks| {
@@ -199,21 +201,19 @@ fn result(
     }
 }
 
-/// What of each stream is shown, and when. The input is the unit's own copy: its edit lists are taken out where the demuxer cannot follow.
-fn timelines(input: &Path, facts: &InputFacts) -> Result<Timelines, Failure> {
+/// What of each stream is shown, and when. Edit lists are hidden from the demuxer where it cannot follow them.
+fn timelines(input: &Path, facts: &mut InputFacts) -> Result<Timelines, Failure> {
     let from_zero = Timeline::from_zero(facts.zero);
-    let stripped = match (facts.edit_list_inside, facts.sound_edit) {
-        (true, _) => edits::strip(input, &[b"vide", b"soun"]),
-        (false, true) => edits::strip(input, &[b"soun"]),
-        (false, false) => Ok(edits::Edits::default()),
+    let handlers: &[&[u8; 4]] = match (facts.edit_list_inside, facts.sound_edit) {
+        (true, _) => &[b"vide", b"soun"],
+        (false, true) => &[b"soun"],
+        (false, false) => &[],
     };
-    let edits = stripped.map_err(|error| {
-        failure::node(
-            ErrorReason::DiskFull,
-            format!("the input's edit list could not be taken out: {error}"),
-            "give the worker more scratch space",
-        )
-    })?;
+    let mut edits = edits::Edits::default();
+    if !handlers.is_empty() {
+        edits = edits::read(input, handlers).map_err(|error| probe::unreadable(&error))?;
+    }
+    facts.reading.patches.bytes.append(&mut edits.patches);
     if edits.out_of_order {
         return Err(failure::data(
             ErrorReason::Unsupported,

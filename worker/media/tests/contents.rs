@@ -230,13 +230,13 @@ fn pictures_of_few_pixels_are_pictures_and_no_film() {
 #[test]
 fn a_picture_with_a_film_behind_it_is_a_picture() {
     let inputs = Inputs::new();
-    let picture = inputs.make("still.jpg", &format!("{SMOOTH} -pix_fmt yuvj444p -frames:v 1"));
+    let picture = inputs.make("still.jpg", &format!("{SMOOTH} -q:v 1 -frames:v 1"));
     let film = inputs.make("film.mp4", &format!("{PICTURE} {H264}"));
     let motion = inputs.0.path().join("motion.jpg");
     std::fs::write(&motion, [std::fs::read(&picture).unwrap(), std::fs::read(film).unwrap()].concat()).unwrap();
     assert!(facts(&motion).still_picture);
     let snapshot = inputs.run(&motion, snapshot("0s")).unwrap();
-    assert!(likeness(&picture, &snapshot) > 40.0, "{}", likeness(&picture, &snapshot));
+    assert!(likeness(&picture, &snapshot) > 38.0, "{}", likeness(&picture, &snapshot));
 }
 
 /// Files that nobody went back to finish: how long they last is known, and promised by nothing.

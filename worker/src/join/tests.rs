@@ -133,7 +133,7 @@ fn probe(path: &Path, what: &str) -> String {
 
 #[test]
 fn runs_of_transport_streams_follow_each_other_without_a_gap() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     ffmpeg(at, &format!("{} {HLS} -hls_segment_filename a%d.ts a.m3u8", film(3)));
     ffmpeg(
@@ -156,7 +156,7 @@ fn runs_of_transport_streams_follow_each_other_without_a_gap() {
 
 #[test]
 fn clock_that_begins_anew_in_each_segment_is_made_one() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for number in 0..3 {
         ffmpeg(at, &format!("{} s{number}.ts", film(1)));
@@ -175,7 +175,7 @@ fn clock_that_begins_anew_in_each_segment_is_made_one() {
 
 #[test]
 fn sound_of_its_own_is_put_beside_its_film() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let film = film(3);
     for (name, form) in [("t", "mpegts"), ("m", "fmp4")] {
@@ -206,7 +206,7 @@ fn sound_of_its_own_is_put_beside_its_film() {
 
 #[test]
 fn runs_of_fragments_follow_each_other_without_a_gap() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let fmp4 = |name: &str, seconds: u32, more: &str| {
         let hls = format!("{HLS} -hls_segment_type fmp4 -hls_fmp4_init_filename {name}.mp4 -hls_segment_filename {name}%d.m4s {name}.m3u8");
@@ -225,7 +225,7 @@ fn runs_of_fragments_follow_each_other_without_a_gap() {
 
 #[test]
 fn packed_sound_is_joined_alone_and_beside_a_film() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let film = film(3).replace("-bf 2", "-bf 0");
     ffmpeg(
@@ -263,7 +263,7 @@ fn packed_sound_is_joined_alone_and_beside_a_film() {
 
 #[test]
 fn what_cannot_be_joined_is_refused_by_name() {
-    let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in("/tmp/playlist").unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     ffmpeg(
         at,

@@ -45,6 +45,7 @@ pub use facts::{Place, StreamFacts};
 pub(crate) use indexed::complete_by_index;
 pub use picture::size as picture_size;
 pub(crate) use pictures::CONTAINERS as PICTURES;
+pub use refuse::unreadable;
 pub(crate) use sniff::{Look, recognize};
 pub(crate) use streams::{is_full_range, with_range};
 pub use trim::Trim;
