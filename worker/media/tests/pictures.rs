@@ -280,9 +280,11 @@ fn gifs_are_as_good_and_as_small_as_those_of_ffmpeg() {
             &format!("{name}.mp4"),
             &format!("-f lavfi -i {source} -t 2 -c:v libx264 -crf 18 -pix_fmt yuv420p"),
         );
+        // Colours between those of coarser planes are blended, as ours are.
+        let blended = "scale=flags=bilinear+full_chroma_int+accurate_rnd,format=rgb24";
         let theirs = films.make(
             &format!("{name}.gif"),
-            &format!("-i {} -vf split[a][b];[a]palettegen[p];[b][p]paletteuse", film.display()),
+            &format!("-i {} -vf {blended},split[a][b];[a]palettegen[p];[b][p]paletteuse", film.display()),
         );
         let settings = v1::AnimatedImageSettings {
             fps: Some(10),
