@@ -5,5 +5,6 @@ pub mod cpu;
 pub mod latency;
 pub mod memory;
 pub mod nodes;
+pub mod probe;
 pub mod report;
 pub mod transcode;

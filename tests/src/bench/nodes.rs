@@ -81,23 +81,26 @@ pub async fn thousand_pictures(report: &mut Report) {
     add(report, "1,000 sampled snapshots of 10 minutes", cpu, wall, Some(1.0), None);
 }
 
+/// A film of about so many bytes, uploaded.
+pub async fn large_film(running: &Stack, bytes: u64) -> PathBuf {
+    let clip = running.folder.path().join("large.mp4");
+    let source = running.folder.path().join("part.mp4");
+    // Noise keeps its size.
+    media::ffmpeg(
+        "-f lavfi -i testsrc2=s=1280x720:r=30:d=20 -f lavfi -i sine=d=20 -vf noise=alls=90:allf=t -c:v mpeg4 -qscale:v 2 -g 30 -c:a aac -shortest",
+        &source,
+    );
+    let size = std::fs::metadata(&source).map_or(1, |data| data.len()).max(1);
+    let arguments = format!("-stream_loop {} -i {} -c copy", bytes / size, source.display());
+    media::ffmpeg(&arguments, &clip);
+    running.upload(&clip, "in/clip.mp4").await;
+    clip
+}
+
 /// A file of about 2 GB as it is: download, remux, upload.
 pub async fn remux(report: &mut Report) {
     let running = Stack::start(StackOptions::default().slots(1)).await;
-    let clip = running.folder.path().join("large.mp4");
-    // Noise keeps its size; every frame is a key frame.
-    media::ffmpeg(
-        "-f lavfi -i testsrc2=s=1280x720:r=30:d=60 -f lavfi -i sine=d=60 -vf noise=alls=90:allf=t -c:v mjpeg -q:v 1 -c:a aac -shortest",
-        &clip.with_extension("mov"),
-    );
-    let source = clip.with_extension("mov");
-    let size = std::fs::metadata(&source).map_or(1, |data| data.len()).max(1);
-    let loops = (2_000_000_000 / size).clamp(1, 60);
-    media::ffmpeg(
-        &format!("-stream_loop {loops} -i {} -c:v mpeg4 -qscale:v 1 -c:a copy", source.display()),
-        &clip,
-    );
-    running.upload(&clip, "in/clip.mp4").await;
+    let clip = large_film(&running, 2_000_000_000).await;
     let nodes = vec![stack::transcode("preset-remux")];
     let copies = vec![
         vec!["cp".into(), clip.display().to_string(), "fetched.mp4".into()],

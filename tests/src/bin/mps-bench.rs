@@ -2,7 +2,7 @@
 //!
 //! `mps-bench [NAME…]` runs those whose name begins with one of the words; without words all of them.
 
-use mps_tests::bench::{calls, latency, memory, nodes, report::Report, transcode};
+use mps_tests::bench::{calls, latency, memory, nodes, probe, report::Report, transcode};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -26,6 +26,9 @@ async fn main() {
     }
     if is_wanted("remux") {
         nodes::remux(&mut report).await;
+    }
+    if is_wanted("probe") {
+        probe::run(&mut report).await;
     }
     if is_wanted("playable") {
         nodes::first_playable(&mut report).await;
