@@ -13,7 +13,7 @@ use mps_proto::{
     v1::{AudioCodec, Container, ImageFormat, NodeSettings, SnapshotSettings, TranscodeSettings, VideoCodec, node_settings::Settings},
     worker::v1::{InputLimits, PlanNode, PlanOutput},
 };
-use pass_tools::{carry_out, ffmpeg, filtered, frames, number, order, seconds};
+use pass_tools::{carry_out, ffmpeg, ffprobe, filtered, frames, number, order, seconds};
 use transcode_tools::{audio, node, video};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=s=160x90:r=30:d=1";
@@ -202,6 +202,24 @@ fn still_pictures_of_every_kind_are_read() {
             .unwrap_or_else(|problem| panic!("{name}: {problem}"));
         assert!(likeness(&path, &snapshot) > 40.0, "{name}: {}", likeness(&path, &snapshot));
     }
+}
+
+/// Their decoder gives all of them the stamp of the last one that changed.
+#[test]
+fn pictures_without_a_change_are_shown_at_their_times() {
+    let inputs = Inputs::new();
+    let path = inputs.make(
+        "still.mov",
+        "-f lavfi -i testsrc2=s=160x90:r=10:d=1 -vf select=eq(n\\,0)+eq(n\\,6),fps=10,tpad=stop_mode=clone:stop_duration=1 -g 12 -c:v qtrle",
+    );
+    let count = frames(&path);
+    let output = inputs.transcoded(&path).unwrap();
+    assert_eq!(frames(&output), count);
+    assert!((seconds(&output) - count as f64 / 10.0).abs() < 0.01, "{} s", seconds(&output));
+    let stamps = ffprobe(&output, "-select_streams v:0 -show_entries frame=pts_time");
+    let stamps: Vec<f64> = stamps.split([',', '\n']).filter(|text| !text.is_empty()).map(number).collect();
+    let steps = stamps.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(steps.clone().all(|step| (step - 0.1).abs() < 0.002), "{stamps:?}");
 }
 
 #[test]

@@ -60,6 +60,8 @@ struct State {
     sent: Option<i64>,
     /// Distance of the last two pictures that had stamps of their own.
     step: Option<i64>,
+    /// What decoders go on telling of one picture after the other.
+    repeated: Option<i64>,
 }
 
 impl State {
@@ -220,8 +222,8 @@ impl State {
             // A decoder that does not know: it comes with the last one.
             None => Some(self.held.last().map_or((0, i64::MAX), |held| (held.own, held.limit))),
         };
-        let Some((own, limit)) = place else { return Vec::new() };
-        let own = own.max(self.sent.map_or(0, |sent| sent + LEAST_STEP));
+        let Some((told, limit)) = place else { return Vec::new() };
+        let own = self.begin(told);
         let held = self.held.last().map_or(i64::MIN, |held| held.own);
         let picture = Held {
             buffer,
@@ -231,32 +233,50 @@ impl State {
         if own <= held && self.caps_behind.is_none() {
             rule.counters.moved_stamps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             self.held.push(picture);
-            return if self.held.len() < MOST_ALIKE {
-                Vec::new()
-            } else {
-                self.release(held + LEAST_STEP)
-            };
+            if self.held.len() < MOST_ALIKE {
+                return Vec::new();
+            }
+            self.repeated = Some(told);
+            return self.release(None);
         }
         let begins = if own > held { own } else { held + LEAST_STEP };
-        let ready = self.release(begins);
+        let ready = self.release(Some(begins));
         self.held.push(Held { own: begins, ..picture });
         ready
     }
 
-    /// Pictures of one stamp, moved apart: decoders give the stamp of a later picture to those before it. `next`: where the next one begins.
-    fn release(&mut self, next: i64) -> Vec<gst::Buffer> {
+    /// When a picture begins by what its decoder tells.
+    fn begin(&mut self, told: i64) -> i64 {
+        let before = self.held.last().map(|held| held.own).or(self.sent);
+        match (before, self.repeated == Some(told)) {
+            (Some(before), true) => before + self.usual(),
+            _ => {
+                self.repeated = None;
+                told.max(self.sent.map_or(0, |sent| sent + LEAST_STEP))
+            }
+        }
+    }
+
+    fn usual(&self) -> i64 {
+        self.step.or(self.nominal).unwrap_or(USUAL_LENGTH)
+    }
+
+    /// Pictures of one stamp, moved apart into the larger gap: some decoders give the stamp of a later picture to those before it, others that of
+    /// the last picture that changed to those behind it. `next`: where the next one begins, where that is known.
+    fn release(&mut self, next: Option<i64>) -> Vec<gst::Buffer> {
         let run = std::mem::take(&mut self.held);
         let Some(own) = run.first().map(|first| first.own) else {
             return Vec::new();
         };
         let count = i64::try_from(run.len()).unwrap_or(1);
-        let usual = self.step.or(self.nominal).unwrap_or(USUAL_LENGTH);
-        let (first, step) = match self.sent {
-            Some(sent) => {
-                let step = ((own - sent) / count).min(usual);
+        let usual = self.usual();
+        let next = next.unwrap_or(own + usual * count);
+        let (first, step) = match self.sent.map(|sent| own - sent) {
+            Some(before) if before >= next - own => {
+                let step = (before / count).min(usual);
                 (own - step * (count - 1), step)
             }
-            None => (own, ((next - own) / count).min(usual)),
+            _ => (own, ((next - own) / count).min(usual)),
         };
         if count == 1 {
             self.step = self.sent.map(|sent| own - sent).or(self.step);
@@ -281,7 +301,7 @@ impl State {
         let usual = step.filter(|step| told.is_none_or(|told| told < step / 4)).or(told);
         let by_packets = rule.counters.film_end(&rule.timeline) - held.own;
         let lasts = usual.unwrap_or(0).max(by_packets);
-        self.release(held.own.saturating_add(lasts))
+        self.release(Some(held.own.saturating_add(lasts)))
     }
 }
 
