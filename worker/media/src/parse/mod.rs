@@ -12,6 +12,7 @@ pub mod flac;
 pub mod gapless;
 pub mod h264;
 pub mod h265;
+pub mod heif;
 pub mod lengths;
 pub mod matroska;
 pub mod matroska_shape;
