@@ -1,6 +1,7 @@
 //! Pictures that code of our own feeds into a pass: animated GIF and WebP, which no element of GStreamer reads to their end, and stills whose
-//! decoder wants the whole file at once (BMP, TGA, some of TIFF).
+//! decoder wants the whole file at once (BMP, TGA, some of TIFF) or runs as a program (HEIC, AVIF).
 
+pub mod heif;
 mod tiff;
 mod webp;
 
@@ -11,6 +12,8 @@ use crate::{gif, probe::picture_size};
 /// What a file holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// As ffprobe says it; empty: it is that of the container.
+    pub codec: &'static str,
     pub width: u32,
     pub height: u32,
     pub pictures: u64,
@@ -20,6 +23,8 @@ pub struct Summary {
     pub frame_rate: (i32, i32),
     /// Whether the file ended before it said.
     pub is_broken: bool,
+    /// Whether its colours are PQ or HLG.
+    pub is_hdr: bool,
 }
 
 impl Summary {
@@ -51,6 +56,7 @@ pub fn summarize(path: &Path, container: &str) -> Option<io::Result<Summary>> {
         "webp" => webp::summarize(path).transpose(),
         "tiff" => Some(tiff::summarize(path).map_or_else(|| of_still(path), Ok)),
         "bmp" | "tga" => Some(of_still(path)),
+        "heif" | "avif" => Some(heif::summarize(path)),
         _ => None,
     }
 }
@@ -79,6 +85,7 @@ fn of_gif(gif: gif::GifSummary) -> Summary {
         duration: (gif.frames > 1).then_some(gif.duration),
         frame_rate: gif.frame_rate(),
         is_broken: gif.broken,
+        ..Summary::default()
     }
 }
 

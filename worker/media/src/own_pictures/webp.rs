@@ -19,6 +19,7 @@ pub fn summarize(path: &Path) -> io::Result<Option<Summary>> {
         duration: (found.shown.len() > 1).then(|| found.shown.iter().sum()),
         frame_rate: frame_rate(&found),
         is_broken: found.is_cut,
+        ..Summary::default()
     }))
 }
 

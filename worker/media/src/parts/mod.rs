@@ -95,7 +95,6 @@ impl Parts<'_> {
             "flac" => heads::flac(self, &head)?,
             "asf" => heads::asf(self, &head)?,
             // A packet of theirs is a whole picture.
-            "heif" | "avif" => self.need(0..self.total)?,
             _ if PICTURES.contains(&container) => self.need(0..self.total)?,
             _ => self.tail()?,
         }

@@ -285,7 +285,7 @@ fn source(
     counters: &Arc<Counters>,
 ) -> Result<(Source, Option<own_pictures::Feeder>), Failure> {
     if order.facts.own_pictures {
-        let (head, feeder) = own_pictures::source(pipeline, order.input, &order.facts.media.container, order.max_pixels)?;
+        let (head, feeder) = own_pictures::source(pipeline, order, counters)?;
         return Ok((Source::raw_pictures(pipeline, &head, order, counters)?, Some(feeder)));
     }
     let jobs = order.jobs.iter().enumerate().filter(|(node, _)| !unstartable.contains_key(node));

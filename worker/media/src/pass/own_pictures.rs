@@ -1,7 +1,12 @@
 //! Pictures that code of our own reads, fed into the pass.
 
 use std::{
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -9,29 +14,38 @@ use std::{
 use gst::prelude::*;
 use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
-use super::elements::{broken, link, make};
+use super::{
+    Order,
+    counters::Counters,
+    elements::{broken, link, make},
+};
 use crate::{
     failure,
-    own_pictures::{Picture, Summary, decoder, each, summarize},
+    own_pictures::{Picture, Summary, decoder, each, heif, summarize},
 };
 
 /// Bytes of raw pictures that wait to be taken.
 const MAX_WAITING_BYTES: u64 = 64 << 20;
 
 /// The thread that feeds the pass; it ends when its source stops.
-pub struct Feeder(Option<JoinHandle<()>>);
+pub struct Feeder {
+    thread: Option<JoinHandle<()>>,
+    has_ended: Arc<AtomicBool>,
+}
 
 impl Drop for Feeder {
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
+        self.has_ended.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
 /// The source of pictures, and its feeder.
-pub fn source(pipeline: &gst::Pipeline, path: &Path, container: &str, max_pixels: u64) -> Result<(gst::Element, Feeder), Failure> {
-    let unreadable = |error: std::io::Error| {
+pub fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>) -> Result<(gst::Element, Feeder), Failure> {
+    let (path, container) = (order.input, order.facts.media.container.as_str());
+    let unreadable = |error: io::Error| {
         failure::data(
             ErrorReason::InputDamaged,
             format!("the {container} file cannot be read: {error}"),
@@ -53,10 +67,15 @@ pub fn source(pipeline: &gst::Pipeline, path: &Path, container: &str, max_pixels
         Some((_, decoder)) => link(&[&source, &make(pipeline, decoder, "source-pictures-decode")?, &convert])?,
         None => link(&[&source, &convert])?,
     }
+    let has_ended = Arc::<AtomicBool>::default();
     let feed = Feed {
         path: path.to_owned(),
+        folder: order.folder.to_owned(),
         container: container.to_owned(),
-        max_pixels,
+        max_pixels: order.max_pixels,
+        is_still: summary.pictures == 1,
+        has_ended: has_ended.clone(),
+        counters: counters.clone(),
         bytes: summary.width as usize * summary.height as usize * 4,
         source: source.downgrade(),
     };
@@ -64,7 +83,11 @@ pub fn source(pipeline: &gst::Pipeline, path: &Path, container: &str, max_pixels
         .name("pictures".into())
         .spawn(move || feed.run())
         .map_err(|error| broken(&error.to_string()))?;
-    Ok((convert, Feeder(Some(thread))))
+    let feeder = Feeder {
+        thread: Some(thread),
+        has_ended,
+    };
+    Ok((convert, feeder))
 }
 
 fn caps(summary: &Summary) -> gst::Caps {
@@ -80,8 +103,13 @@ fn caps(summary: &Summary) -> gst::Caps {
 
 struct Feed {
     path: PathBuf,
+    /// Where a decoder may write.
+    folder: PathBuf,
     container: String,
     max_pixels: u64,
+    is_still: bool,
+    has_ended: Arc<AtomicBool>,
+    counters: Arc<Counters>,
     /// Of each picture.
     bytes: usize,
     source: gst::glib::WeakRef<gst::Element>,
@@ -89,18 +117,38 @@ struct Feed {
 
 impl Feed {
     fn run(self) {
-        let read = match decoder(&self.path, &self.container) {
-            Some(_) => std::fs::read(&self.path).map(|bytes| {
-                self.push(gst::Buffer::from_slice(bytes), Duration::ZERO, None);
-            }),
-            None => each(&self.path, &self.container, self.max_pixels, &mut |picture| self.take(picture)),
-        };
+        let read = self.read();
         let Some(source) = self.source.upgrade() else { return };
-        // A broken picture ends the film, which is then shorter than promised; a still that cannot be read has no other.
-        if let Err(error) = read {
-            tracing::debug!(%error, "a picture could not be read");
+        // A broken picture ends an animation, which is then shorter than promised. A still that cannot be read has no other: behind an end, its
+        // error would come too late.
+        match read {
+            Err(error) if self.is_still => {
+                let text = format!("the {} file cannot be read: {error}", self.container);
+                source.post_error_message(gst::error_msg!(gst::StreamError::Decode, ["{text}"]));
+                return;
+            }
+            Err(error) => tracing::debug!(%error, "a picture could not be read"),
+            Ok(()) => {}
         }
         let _ = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    }
+
+    fn read(&self) -> io::Result<()> {
+        if decoder(&self.path, &self.container).is_some() {
+            let bytes = std::fs::read(&self.path)?;
+            self.push(gst::Buffer::from_slice(bytes), Duration::ZERO, None);
+            return Ok(());
+        }
+        if heif::CONTAINERS.contains(&self.container.as_str()) {
+            // The thread waits for another process, which is no standstill.
+            let is_wanted = || !self.has_ended.load(Relaxed);
+            let picture = self
+                .counters
+                .outside(|| heif::read(&self.path, &self.folder, self.max_pixels, &is_wanted))?;
+            self.take(picture);
+            return Ok(());
+        }
+        each(&self.path, &self.container, self.max_pixels, &mut |picture| self.take(picture))
     }
 
     fn take(&self, picture: Picture) -> bool {

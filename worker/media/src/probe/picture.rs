@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     isobmff::be32,
+    own_pictures::heif,
     parse::numbers::{be16, le16, le24, le32},
 };
 
@@ -27,6 +28,13 @@ pub fn size(path: &Path) -> Option<(u32, u32)> {
         .or_else(|| bitmap_size(&bytes))
         .or_else(|| tiff_size(&bytes, &mut file))
         .or_else(|| targa_size(&bytes))
+        .or_else(|| heif_size(&bytes, path))
+}
+
+fn heif_size(bytes: &[u8], path: &Path) -> Option<(u32, u32)> {
+    (bytes.get(4..8)? == b"ftyp").then_some(())?;
+    let main = heif::main_picture(path).ok()?;
+    Some((main.width, main.height))
 }
 
 /// A height below zero stands for rows from top to bottom; the oldest headers have sides of 16 bits.

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use mps_proto::{
-    v1::{MediaInfo, MediaStream, VideoProperties},
+    v1::{ErrorReason, MediaInfo, MediaStream, VideoProperties},
     worker::v1::Failure,
 };
 
 use super::{InputFacts, refuse, sniff::Look, to_proto};
-use crate::own_pictures::{Summary, summarize};
+use crate::{
+    failure,
+    own_pictures::{Summary, heif, summarize},
+};
 
 /// Containers of one picture that GStreamer reads.
 pub const STILLS: &[&str] = &["jpeg", "png", "webp", "jp2"];
 /// All containers of pictures: their size is looked at before anything decodes them.
-pub const CONTAINERS: &[&str] = &["jpeg", "png", "webp", "jp2", "gif", "bmp", "tga", "tiff"];
+pub const CONTAINERS: &[&str] = &["jpeg", "png", "webp", "jp2", "gif", "bmp", "tga", "tiff", "heif", "avif"];
 
 /// Nothing where GStreamer reads the file.
 pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>, Failure> {
@@ -25,7 +28,16 @@ pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>,
     if summary.pictures == 0 {
         return Err(unreadable("it holds no whole picture"));
     }
+    if summary.is_hdr {
+        return Err(failure::data(
+            ErrorReason::Unsupported,
+            format!("{} pictures of high dynamic range (PQ, HLG) are not read", container.to_uppercase()),
+            "export the picture with standard dynamic range, such as JPEG",
+        ));
+    }
+    let is_decodable = !heif::CONTAINERS.contains(&container) || heif::is_decodable(summary.codec);
     Ok(Some(InputFacts {
+        undecodable: if is_decodable { Vec::new() } else { vec![0] },
         media: MediaInfo {
             container: container.to_owned(),
             duration: summary.duration.and_then(to_proto),
@@ -43,7 +55,11 @@ pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>,
 
 fn stream(summary: &Summary, container: &str) -> MediaStream {
     let pixels = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
-    let codec = if container == "tga" { "targa" } else { container };
+    let codec = match (summary.codec, container) {
+        ("", "tga") => "targa",
+        ("", container) => container,
+        (codec, _) => codec,
+    };
     MediaStream {
         kind: "video".to_owned(),
         codec: codec.to_owned(),

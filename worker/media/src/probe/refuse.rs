@@ -15,11 +15,6 @@ const UPLOAD_AGAIN: &str = "upload the original file again and check that it pla
 /// The container's name, or why the file is no media.
 pub fn unless_media(looks: Look) -> Result<&'static str, Failure> {
     match looks {
-        Look::Media(name @ ("heif" | "avif")) => Err(failure::data(
-            ErrorReason::DecoderMissing,
-            format!("{} pictures cannot be read", name.to_uppercase()),
-            "convert the picture to JPEG, PNG or WebP first",
-        )),
         Look::Media(name) => Ok(name),
         // Elementary streams have no mark of their own; GStreamer tries.
         Look::Unknown => Ok(""),
