@@ -1,5 +1,6 @@
 //! From a plan's rules to figures, once the input is known: percent, negative offsets, sizes, frame rates, missing streams. Pure.
 
+mod decoders;
 mod geometry;
 pub mod language;
 pub mod levels;
@@ -58,7 +59,7 @@ pub fn unless_undecodable(stream: &MediaStream, facts: &InputFacts) -> Result<()
     Err(failure::data(
         ErrorReason::DecoderMissing,
         format!("no decoder for {} ({}) is installed", stream.codec, stream.kind),
-        "install the GStreamer plugin that decodes it, or convert the input",
+        &decoders::hint(&stream.codec, &facts.media.container),
     ))
 }
 
