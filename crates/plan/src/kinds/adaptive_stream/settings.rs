@@ -45,6 +45,7 @@ impl KindSettings for AdaptiveStreamSettings {
         check_count("audio", self.audio.len(), faults);
         check_defaults(&self.audio, faults);
         check_frame_rates(&self.renditions, faults);
+        check_still_durations(&self.renditions, faults);
         let i_frames = settle_i_frames(&self, format, &manifests, faults);
         let allow_upscale = self.allow_upscale.unwrap_or(false);
         let renditions = (0..)
@@ -143,6 +144,19 @@ fn check_frame_rates(renditions: &[Rendition], faults: &mut SettingsFaults) {
                 "differs from that of the first rendition; all must have one frame rate",
             );
         }
+    }
+}
+
+/// All renditions of a still picture last as long.
+fn check_still_durations(renditions: &[Rendition], faults: &mut SettingsFaults) {
+    let length = |rendition: &Rendition| rendition.video.as_ref().and_then(|video| video.still_duration);
+    let mut lengths = renditions.iter().map(length);
+    let Some(first) = lengths.next() else { return };
+    for (index, _) in lengths.enumerate().filter(|(_, length)| *length != first) {
+        faults.add(
+            &format!("renditions[{}].video.still_duration", index + 1),
+            "differs from that of the first rendition; all must have the same",
+        );
     }
 }
 

@@ -147,6 +147,29 @@ fn gop_duration_replaces_the_default_distance() {
 }
 
 #[test]
+fn a_still_picture_lasts_a_tenth_of_a_second_to_an_hour() {
+    let still = |seconds, nanos| {
+        node(video(VideoSettings {
+            still_duration: Some(Duration { seconds, nanos }),
+            ..Default::default()
+        }))
+    };
+    for (seconds, nanos) in [(0, 100_000_000), (3600, 0)] {
+        let settings = good(still(seconds, nanos)).video.expect("has video");
+        assert_eq!(settings.still_duration, Some(Duration { seconds, nanos }));
+    }
+    for (seconds, nanos) in [(0, 99_999_999), (3600, 1), (-1, 0)] {
+        assert_eq!(plan(still(seconds, nanos)).1, ["n.inline.video.still_duration"], "{seconds}");
+    }
+    let copied = video(VideoSettings {
+        codec: Some(VideoCodec::Copy.into()),
+        still_duration: Some(Duration { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    });
+    assert_eq!(plan(node(copied)).1, ["n.inline.video.still_duration"]);
+}
+
+#[test]
 fn containers_and_streams_must_fit() {
     assert_eq!(plan(node(TranscodeSettings::default())).1, ["n.inline"]);
     assert_eq!(plan(TranscodeNode::default()).1, ["n"]);

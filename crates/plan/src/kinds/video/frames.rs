@@ -1,12 +1,17 @@
-//! Frame rate and distance of key frames.
+//! Frame rate, distance of key frames, and length of a still picture.
 
 use mps_proto::v1::VideoSettings;
 
-use crate::{kinds::nanos, overrides::SettingsFaults};
+use crate::{
+    kinds::{nanos, offsets},
+    overrides::SettingsFaults,
+};
 
 const DEFAULT_GOP_FRAMES: i32 = 250;
 const MAX_GOP_FRAMES: i32 = 1000;
 const MAX_FRAME_RATE: i64 = 240;
+const LEAST_STILL_MS: i128 = 100;
+const LONGEST_STILL_MS: i128 = 3_600_000;
 const NANOS: i128 = 1_000_000_000;
 
 pub(super) fn check_rate(settings: &VideoSettings, faults: &mut SettingsFaults) {
@@ -22,6 +27,12 @@ pub(super) fn check_rate(settings: &VideoSettings, faults: &mut SettingsFaults) 
         faults.add("frame_rate_num", "must be at least 1");
     } else if i64::from(num) > MAX_FRAME_RATE * i64::from(den.unwrap_or(1).max(1)) {
         faults.add("frame_rate_num", format!("gives more than {MAX_FRAME_RATE} frames per second"));
+    }
+}
+
+pub(super) fn check_still(settings: &VideoSettings, faults: &mut SettingsFaults) {
+    if let Some(length) = &settings.still_duration {
+        offsets::check_length("still_duration", length, LEAST_STILL_MS, LONGEST_STILL_MS, faults);
     }
 }
 

@@ -43,7 +43,8 @@ fields!(VideoSettings {
     flip,
     hdr,
     deinterlace,
-    enhancement: VideoEnhancement
+    enhancement: VideoEnhancement,
+    still_duration
 });
 
 fields!(VideoEnhancement {
@@ -107,6 +108,7 @@ fn settle_encoded(
     let rates = rate::check(&settings, codec, rule, faults);
     let fitting = size::check(&video_size(&settings), faults);
     frames::check_rate(&settings, faults);
+    frames::check_still(&settings, faults);
     let gop_frames = frames::check_gop(&settings, takes.is_rendition, faults);
     let bit_depth = check_bit_depth(&settings, codec, rule, faults);
     let profile = check_profile(&settings, codec, rule, bit_depth, faults);
