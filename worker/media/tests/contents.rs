@@ -241,7 +241,11 @@ fn pictures_of_few_pixels_are_pictures_and_no_film() {
         "-f lavfi -i color=red:s=8x8 -vf crop=1:1:exact=1,format=yuvj444p -frames:v 1",
     );
     assert!(inputs.run(&path, snapshot("0s")).is_ok());
-    let refused = inputs.transcoded(&path).unwrap_err();
+    let mut short = film();
+    if let Some(Settings::Transcode(settings)) = short.settings.as_mut().and_then(|settings| settings.settings.as_mut()) {
+        settings.video.as_mut().unwrap().still_duration = Some(Duration::from_secs(1).try_into().unwrap());
+    }
+    let refused = inputs.run(&path, short).unwrap_err();
     assert!(refused.contains("cannot have pictures of 2x2 pixels"), "{refused}");
 }
 

@@ -1,4 +1,4 @@
-//! Still pictures as phones and browsers write them: HEIC and AVIF, by what comes of them.
+//! Still pictures: HEIC and AVIF by what comes of them, and videos of pictures of every kind.
 
 mod colour_tools;
 mod kinds_tools;
@@ -12,10 +12,13 @@ use std::{
 
 use colour_tools::delta_e;
 use image::{ImageEncoder, codecs::png::PngEncoder};
-use kinds_tools::{animation, corners, cover, made, pixels, snapshot, sprite};
+use kinds_tools::{adaptive, animation, corners, cover, hls, made, pixels, snapshot, span, sprite, transcode, video};
 use mps_media::probe::{InputFacts, probe};
-use mps_proto::worker::v1::{Failure, InputLimits};
-use pass_tools::{ffmpeg, size};
+use mps_proto::{
+    v1,
+    worker::v1::{Failure, InputLimits, PlanNode},
+};
+use pass_tools::{ffmpeg, frames, seconds, size};
 
 /// Four colours that are far apart, in the corners.
 const CORNERS: [[u8; 3]; 4] = [[210, 50, 40], [40, 70, 200], [128, 128, 128], [230, 220, 60]];
@@ -95,8 +98,8 @@ fn facts(path: &Path) -> Result<InputFacts, Failure> {
 }
 
 /// How far the corners of a picture are from what they should be, at most.
-fn difference(picture: &Path, wanted: [[f64; 3]; 4]) -> f64 {
-    let found = pixels(picture, "null", 0.0, (16, 16));
+fn difference(picture: &Path, time: f64, wanted: [[f64; 3]; 4]) -> f64 {
+    let found = pixels(picture, "null", time, (16, 16));
     let places = [(2, 2), (13, 2), (2, 13), (13, 13)].map(|(x, y)| found[y * 16 + x].map(f64::from));
     places
         .into_iter()
@@ -137,7 +140,7 @@ fn heic_and_avif_of_every_matrix_and_range_keep_their_colours() {
         let video = facts.media.streams[0].video.clone().unwrap();
         assert_eq!((video.width_px, video.height_px), (96, 64));
         let (picture, _folder) = snapshot_of(&input);
-        let differs = difference(&picture, CORNERS.map(|colour| colour.map(f64::from)));
+        let differs = difference(&picture, 0.0, CORNERS.map(|colour| colour.map(f64::from)));
         assert!(differs < MOST_DIFFERENCE, "{}: {differs}", input.display());
     }
 }
@@ -155,10 +158,18 @@ fn colours_of_wide_primaries_become_those_of_srgb() {
     profile[..4].copy_from_slice(&length.to_be_bytes());
     let source = pictures.source("p3.png", colours, Some(profile));
     let (picture, _folder) = snapshot_of(&pictures.encoded("profile.heic", &[&source]));
-    assert!(difference(&picture, wanted) < MOST_DIFFERENCE, "{}", difference(&picture, wanted));
+    assert!(
+        difference(&picture, 0.0, wanted) < MOST_DIFFERENCE,
+        "{}",
+        difference(&picture, 0.0, wanted)
+    );
     let numbers = pictures.avif("numbers.avif", &source, ("bt709", "bt709", "smpte432"), "pc");
     let (picture, _folder) = snapshot_of(&numbers);
-    assert!(difference(&picture, wanted) < MOST_DIFFERENCE, "{}", difference(&picture, wanted));
+    assert!(
+        difference(&picture, 0.0, wanted) < MOST_DIFFERENCE,
+        "{}",
+        difference(&picture, 0.0, wanted)
+    );
 }
 
 #[test]
@@ -290,4 +301,127 @@ fn without_the_program_the_decoder_is_missing_and_its_package_is_named() {
         .unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
     assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+}
+
+fn of_length(milliseconds: i64) -> v1::VideoSettings {
+    v1::VideoSettings {
+        still_duration: span(milliseconds),
+        ..video()
+    }
+}
+
+/// A stream of one rendition of the input's size.
+fn stream_of_length(milliseconds: i64) -> PlanNode {
+    let mut node = adaptive("stream", 64);
+    let settings = node.settings.as_mut().and_then(|settings| settings.settings.as_mut());
+    if let Some(v1::node_settings::Settings::AdaptiveStream(settings)) = settings {
+        let video = settings.renditions[0].video.as_mut().unwrap();
+        video.still_duration = span(milliseconds);
+    }
+    node
+}
+
+#[test]
+fn a_video_of_any_still_picture_lasts_as_long_as_it_is_told() {
+    let pictures = Pictures::new();
+    let source = pictures.source("a.png", CORNERS, None);
+    let of = |name: &str, options: &str| {
+        let path = pictures.path(name);
+        ffmpeg(&format!("-i {} {options}", source.display()), &path);
+        path
+    };
+    let inputs = [
+        pictures.encoded("a.heic", &[&source]),
+        of("a.jpg", "-pix_fmt yuvj444p -q:v 1"),
+        of("a.webp", "-c:v libwebp -lossless 1"),
+        of("a.bmp", ""),
+        of("a.tif", "-pix_fmt rgb24"),
+        of("a.gif", ""),
+        source.clone(),
+    ];
+    for input in inputs {
+        let told = v1::VideoSettings {
+            frame_rate_num: Some(10),
+            ..of_length(700)
+        };
+        let made = made(&input, vec![transcode("usual", of_length(600)), transcode("slow", told)]);
+        for (key, count, length) in [("usual", 15, 0.6), ("slow", 7, 0.7)] {
+            let film = made.good(key);
+            assert_eq!(frames(&film), count, "{} {key}", input.display());
+            assert!(
+                (seconds(&film) - length).abs() < 0.001,
+                "{} {key}: {}",
+                input.display(),
+                seconds(&film)
+            );
+            for time in [0.0, length - 0.11] {
+                assert_eq!(corners(&film, "null", time), NAMES, "{} {key} at {time}", input.display());
+                let differs = difference(&film, time, CORNERS.map(|colour| colour.map(f64::from)));
+                assert!(differs < 4.0, "{} {key} at {time}: {differs}", input.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_and_clips_of_a_still_picture_have_its_length() {
+    let pictures = Pictures::new();
+    let input = pictures.source("a.png", CORNERS, None);
+    let clip = PlanNode {
+        start_offset: span(-800),
+        end_offset: span(1500),
+        ..transcode("clip", of_length(2000))
+    };
+    let made = made(&input, vec![stream_of_length(2400), hls("hls", of_length(2400)), clip]);
+    for (key, count) in [("stream", 60), ("hls", 60), ("clip", 8)] {
+        let film = made.good(key);
+        assert_eq!(frames(&film), count, "{key}");
+        for time in [0.0, count as f64 / 25.0 - 0.05] {
+            assert_eq!(corners(&film, "null", time), NAMES, "{key} at {time}");
+        }
+    }
+    assert!(
+        (seconds(&made.good("clip")) - 0.3).abs() < 0.021,
+        "300 ms are seven pictures and a half"
+    );
+}
+
+#[test]
+fn what_needs_a_length_says_how_to_give_one() {
+    let pictures = Pictures::new();
+    let input = pictures.source("a.png", CORNERS, None);
+    let copy = v1::VideoSettings {
+        codec: Some(v1::VideoCodec::Copy.into()),
+        ..Default::default()
+    };
+    let made_of_still = made(
+        &input,
+        vec![
+            transcode("film", video()),
+            adaptive("stream", 64),
+            hls("hls", video()),
+            transcode("copy", copy),
+        ],
+    );
+    for node in &made_of_still.result.nodes {
+        let failure = node.failure.clone().unwrap_or_else(|| panic!("{}", node.key));
+        assert_eq!(reason(&failure), "UNSUPPORTED", "{}", node.key);
+        let status = failure.status.unwrap();
+        assert!(
+            String::from_utf8_lossy(&status.details[0].value).contains("still_duration"),
+            "{}: {status:?}",
+            node.key
+        );
+    }
+    let film = pictures.path("film.mp4");
+    ffmpeg("-f lavfi -i color=red:s=64x64:r=10:d=0.5 -c:v libx264 -pix_fmt yuv420p", &film);
+    let made_of_film = made(&film, vec![transcode("film", of_length(3000))]);
+    assert_eq!(frames(&made_of_film.good("film")), 5);
+    let warnings = &made_of_film.result.nodes[0].warnings;
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.message.contains("still_duration changed nothing")),
+        "{warnings:?}"
+    );
 }

@@ -115,6 +115,19 @@ impl Window {
     }
 }
 
+/// Gives the only picture of a still input its length, from the beginning on.
+pub fn show_for(branch: &gst::Pad, length: Duration) {
+    let length = clock(length);
+    branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(gst::ClockTime::ZERO);
+            buffer.set_duration(length);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// The part of a picture that is seen inside a clip; `None`: too little of it.
 fn seen(
     from: gst::ClockTime,

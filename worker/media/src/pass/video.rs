@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mps_proto::worker::v1::Failure;
 
 use super::{
-    clip::Window,
+    clip::{self, Window},
     counters::{self, Counters},
     elements::{branch, broken, link, pad, raw_queue},
     encoders::{self, VideoEncode},
@@ -26,6 +26,9 @@ pub fn encode(
     let prefix = format!("n{node}-video");
     let name = |part: &str| format!("{prefix}-{part}");
     let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
+    if let Some(length) = job.still {
+        clip::show_for(&branch_pad, length);
+    }
     window.apply_to_video(&branch_pad);
     let mut chain = vec![guard, raw_queue(pipeline, &name("queue"))?];
     chain.extend(pictures(pipeline, &prefix, job)?);
@@ -52,9 +55,18 @@ pub fn shaped(pipeline: &gst::Pipeline, prefix: &str, job: &VideoEncode) -> Resu
     let mut chain = Vec::new();
     let constant = job.frame_rate.map(|(num, den)| Pace::Constant(num, den));
     let standing = job.stand.map(|(num, den)| Pace::Standing(num, den));
-    if let Some(pace) = constant.or(standing) {
-        chain.push(pacer::element(pipeline, &name("pace"), pace, job.begin)?);
+    let pace = constant.or(standing);
+    let pacer = pace
+        .map(|pace| pacer::element(pipeline, &name("pace"), pace, job.begin))
+        .transpose()?;
+    let shape = job.look.shaped(pipeline, prefix)?;
+    if job.still.is_some() {
+        // The only picture is shaped once, and told often.
+        chain.extend(shape);
+        chain.extend(pacer);
+    } else {
+        chain.extend(pacer);
+        chain.extend(shape);
     }
-    chain.extend(job.look.shaped(pipeline, prefix)?);
     Ok(chain)
 }

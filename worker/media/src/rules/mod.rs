@@ -9,7 +9,8 @@ pub mod offsets;
 use std::time::Duration;
 
 use mps_proto::{
-    v1::{ErrorReason, Fit, MediaStream},
+    rpc::Status,
+    v1::{ErrorReason, Fit, MediaStream, VideoCodec, VideoSettings},
     worker::v1::Failure,
 };
 
@@ -63,16 +64,32 @@ pub fn unless_undecodable(stream: &MediaStream, facts: &InputFacts) -> Result<()
     ))
 }
 
-/// Refuses a still picture, of which no stream can be cut.
-pub fn unless_still(facts: &InputFacts) -> Result<(), Failure> {
+/// How long a video of a still picture is to be; `None`: the input is no still picture.
+pub fn still_length(settings: &VideoSettings, facts: &InputFacts) -> Result<Option<Duration>, Failure> {
     if !facts.still_picture {
-        return Ok(());
+        return Ok(None);
     }
-    Err(failure::data(
-        ErrorReason::Unsupported,
-        "the input is a still picture, and a stream of segments needs a film",
-        "take snapshots of it, or make a film of it first",
-    ))
+    let told = settings.still_duration.and_then(|length| Duration::try_from(length).ok());
+    match told.filter(|_| settings.codec() != VideoCodec::Copy) {
+        Some(length) => Ok(Some(length)),
+        None => Err(failure::data(
+            ErrorReason::Unsupported,
+            "the input is a still picture, and nothing says how long a video of it is to be",
+            "set still_duration in the video settings, with a codec other than VIDEO_CODEC_COPY; or take a snapshot instead",
+        )),
+    }
+}
+
+/// What is said where a length for still pictures is set and the input is none.
+pub fn idle_still_length(settings: &VideoSettings, facts: &InputFacts) -> Option<Status> {
+    let idle = settings.still_duration.is_some() && !facts.still_picture;
+    idle.then(|| {
+        failure::warning(
+            ErrorReason::Unsupported,
+            "still_duration changed nothing: the input is no still picture",
+            &[("hint", "end_offset cuts a video".to_owned())],
+        )
+    })
 }
 
 /// Whether a fit asks for bars.

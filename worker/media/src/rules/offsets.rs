@@ -46,6 +46,15 @@ impl Clip {
         Ok(clip)
     }
 
+    /// Of a still picture that is shown so long.
+    pub fn of_still(start: Option<&prost_types::Duration>, end: Option<&prost_types::Duration>, length: Duration) -> Result<Self, Failure> {
+        let clip = Self::resolve(start, end, Some(length), None)?;
+        Ok(Self {
+            end: clip.end.or(Some(length)),
+            ..clip
+        })
+    }
+
     /// How long the clip is, where that is known.
     pub fn length(&self, duration: Option<Duration>) -> Option<Duration> {
         self.end.or(duration).map(|end| end.saturating_sub(self.start))

@@ -131,7 +131,7 @@ fn an_encoder_that_looks_far_ahead_has_a_key_frame_in_every_short_segment() {
 }
 
 #[test]
-fn a_still_picture_is_no_stream() {
+fn a_still_picture_without_a_length_is_no_stream() {
     let film = Film::named("-f lavfi -i testsrc2=s=160x90:d=1 -frames:v 1", "film.png");
     let refused = film.refused(node(SegmentFormat::Ts, encoded()));
     assert!(refused.contains("the input is a still picture"), "{refused}");

@@ -8,7 +8,7 @@ use crate::{
     nodes::transcode::Video,
     pass::{
         Graph,
-        clip::Window,
+        clip::{self, Window},
         counters,
         elements::{branch, make, pad, raw_queue},
         encoders::{self, VideoEncode},
@@ -67,6 +67,9 @@ impl AdaptiveStream {
         let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
         let window = Window::raw(self.part_from(self.video_begin()));
         let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
+        if let Some(length) = settings.still {
+            clip::show_for(&branch_pad, length);
+        }
         window.apply_to_video(&branch_pad);
         let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
         chain.extend(video::shaped(graph.pipeline, prefix, settings)?);

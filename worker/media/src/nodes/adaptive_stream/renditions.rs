@@ -26,18 +26,19 @@ use crate::{
 
 pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettings, context: &Context) -> Resolved {
     let facts = context.facts;
-    rules::unless_still(facts)?;
     let set = node.set.clone().ok_or_else(|| unsupported("the plan names no set"))?;
     let film = rules::film(facts);
-    let clip = Clip::resolve(
-        node.start_offset.as_ref(),
-        node.end_offset.as_ref(),
-        rules::duration(facts),
-        frame_rate(film),
-    )?;
+    let asked = settings.renditions.first().and_then(|rendition| rendition.video.as_ref());
+    let still = asked.map(|video| rules::still_length(video, facts)).transpose()?.flatten();
+    let (start, end) = (node.start_offset.as_ref(), node.end_offset.as_ref());
+    let clip = match still {
+        Some(length) => Clip::of_still(start, end, length)?,
+        None => Clip::resolve(start, end, rules::duration(facts), frame_rate(film))?,
+    };
     let span = settings.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
-    let (videos, pictures, left_out) = videos(node, settings, context, clip, span)?;
+    let (videos, pictures, left_out) = videos(node, settings, context, (clip, still), span)?;
     let mut warnings = subtitles::warnings(&node.subtitles, context);
+    warnings.extend(asked.and_then(|video| rules::idle_still_length(video, facts)));
     let sounds = sounds(&settings.audio, facts, &mut warnings)?;
     if videos.is_empty() && sounds.is_empty() {
         return Err(stream_missing(
@@ -65,12 +66,12 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
     Ok(Box::new(stream.begun()))
 }
 
-/// Renditions that are made, from the largest, and how many are left out.
+/// Renditions that are made, from the largest, and how many are left out. `still`: how long a still picture is shown.
 fn videos(
     node: &PlanNode,
     settings: &AdaptiveStreamSettings,
     context: &Context,
-    clip: Clip,
+    (clip, still): (Clip, Option<Duration>),
     span: Duration,
 ) -> Result<(Vec<Video>, Improvements, usize), Failure> {
     if settings.renditions.is_empty() {
@@ -98,7 +99,7 @@ fn videos(
     let left_out = all - asked.len();
     let (mut made, mut pictures) = (Vec::with_capacity(asked.len()), Vec::new());
     for video in asked {
-        let mut encode = VideoEncode::resolve(video, film)?;
+        let mut encode = VideoEncode::resolve(video, film, still)?;
         // Renditions are aligned: no key frames but where segments begin.
         encode.gop = Gop::Time(span);
         encode.scene_cuts = false;

@@ -18,7 +18,6 @@ use crate::{
 };
 
 pub(in crate::nodes) fn resolve(node: &PlanNode, set: &PlanSet, settings: &TranscodeSettings, context: &Context) -> Resolved {
-    rules::unless_still(context.facts)?;
     let film = Film::resolve(node, settings, containers::hls(set.segment_format()), context)?;
     let span = set.segment_duration.and_then(|span| span.try_into().ok()).unwrap_or(SEGMENT);
     let sounds = sounds(&film, context);

@@ -30,7 +30,10 @@ use crate::{
         needed, output_path, video as video_branch,
     },
     probe::InputFacts,
-    rules::{Clip, duration, film as film_of, frame_rate, sounds, stream_missing, unless_undecodable, unsupported},
+    rules::{
+        Clip, duration, film as film_of, frame_rate, idle_still_length, sounds, still_length, stream_missing, unless_undecodable,
+        unsupported,
+    },
     subtitles,
 };
 
@@ -120,13 +123,15 @@ impl Film {
         if let Some(sound) = &sound {
             unless_held(rule, sound, facts)?;
         }
-        let clip = Clip::resolve(
-            node.start_offset.as_ref(),
-            node.end_offset.as_ref(),
-            duration(facts),
-            frame_rate(film),
-        )?;
-        let mut video = settings.video.as_ref().map(|video| video_job(video, rule, facts)).transpose()?;
+        let asked = settings.video.as_ref();
+        let still = asked.map(|video| still_length(video, facts)).transpose()?.flatten();
+        warnings.extend(asked.and_then(|video| idle_still_length(video, facts)));
+        let (start, end) = (node.start_offset.as_ref(), node.end_offset.as_ref());
+        let clip = match still {
+            Some(length) => Clip::of_still(start, end, length)?,
+            None => Clip::resolve(start, end, duration(facts), frame_rate(film))?,
+        };
+        let mut video = asked.map(|video| video_job(video, rule, still, facts)).transpose()?;
         let mut extras = Extras {
             sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
             subtitles: subtitles::tracks(&node.subtitles, context, clip)?,
@@ -152,13 +157,14 @@ fn container_rule(container: Container) -> Result<&'static ContainerRule, Failur
     containers::rule(container).ok_or_else(|| unsupported(&format!("this worker does not write {}", container.as_str_name())))
 }
 
-fn video_job(settings: &VideoSettings, rule: &ContainerRule, facts: &InputFacts) -> Result<Video, Failure> {
+/// `still`: how long a still picture is shown.
+fn video_job(settings: &VideoSettings, rule: &ContainerRule, still: Option<Duration>, facts: &InputFacts) -> Result<Video, Failure> {
     let stream = film_of(facts).ok_or_else(|| stream_missing("the input has no picture", "leave the video out"))?;
     if settings.codec() == VideoCodec::Copy {
         return audio::unless_copyable(stream, rule.copied_video).map(|()| Video::Copy);
     }
     unless_undecodable(stream, facts)?;
-    VideoEncode::resolve(settings, stream).map(|encode| Video::Encode(Box::new(encode)))
+    VideoEncode::resolve(settings, stream, still).map(|encode| Video::Encode(Box::new(encode)))
 }
 
 fn unless_held(rule: &ContainerRule, sound: &Sound, facts: &InputFacts) -> Result<(), Failure> {

@@ -16,6 +16,8 @@ use crate::{
     rules::{Frame, Geometry, frame_rate, levels},
 };
 
+/// Frames per second of a still picture.
+const STILL_RATE: (i32, i32) = (25, 1);
 const USUAL_GOP: i32 = 250;
 /// Pixels that encoders and containers want at each side.
 const LEAST_SIDE: i32 = 16;
@@ -26,9 +28,9 @@ const USUAL_RATE: (i32, i32) = (30, 1);
 const LONGEST_STAND: Duration = Duration::from_millis(500);
 
 impl VideoEncode {
-    /// `stream`: the input's film.
-    pub fn resolve(settings: &VideoSettings, stream: &MediaStream) -> Result<Self, Failure> {
-        let frame_rate = frame_rate_of(settings, stream)?;
+    /// `stream`: the input's film; `still`: how long it is shown where it is a still picture.
+    pub fn resolve(settings: &VideoSettings, stream: &MediaStream, still: Option<Duration>) -> Result<Self, Failure> {
+        let frame_rate = frame_rate_of(settings, stream)?.or(still.map(|_| STILL_RATE));
         let bit_depth = settings.bit_depth.unwrap_or(8);
         let resolved = Self {
             codec: settings.codec(),
@@ -36,6 +38,7 @@ impl VideoEncode {
             look: look(settings, stream, bit_depth)?,
             frame_rate,
             stand: None,
+            still,
             begin: Duration::ZERO,
             gop: counted(
                 gop(settings),

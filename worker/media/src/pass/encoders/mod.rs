@@ -31,6 +31,8 @@ pub struct VideoEncode {
     pub frame_rate: Option<(i32, i32)>,
     /// The rate at which a picture that stands for long is told again; `None`: it is told once.
     pub stand: Option<(i32, i32)>,
+    /// How long the only picture is shown, where the input is one.
+    pub still: Option<Duration>,
     /// Where running time is zero, from the beginning of the output.
     pub begin: Duration,
     pub gop: Gop,
