@@ -20,6 +20,7 @@ pub mod mp3;
 pub mod nal;
 pub mod numbers;
 pub mod pictures;
+pub mod plain_sound;
 pub mod psi;
 pub mod sample_entry;
 pub mod sample_table;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::plain_sound;
 use crate::{
     parse::{flac, lengths, matroska, mp3},
     walk::{Until, Walk},
@@ -61,6 +62,7 @@ pub fn read(path: &Path, container: &str, is_whole: bool) -> io::Result<Told> {
         "flac" => return flac(path),
         "matroska" | "webm" => |head| Told::from(matroska::duration(head)),
         "avi" => avi,
+        "caf" | "w64" => return Ok(Told::from(plain_sound::length(path, container)?)),
         "mp3" => return mp3(path, if is_whole { COUNTED_BYTES } else { COUNTED_PART_BYTES }),
         _ => return Ok(Told::ByDemuxer),
     };

@@ -12,6 +12,7 @@ mod mpegts;
 mod names;
 mod picture;
 mod pictures;
+mod plain_sound;
 mod programs;
 mod refuse;
 mod shape;
@@ -130,6 +131,7 @@ fn probe_extent(path: &Path, extent: Extent, limits: &InputLimits, deadline: Dur
     }
     let mut facts = match (pictures::facts(path, container)?, container) {
         (Some(facts), _) => facts,
+        (None, "caf" | "w64") => plain_sound::facts(path, container, extent, ends)?,
         (None, "mp4") => indexed::facts(path, extent, ends)?,
         _ => walked_facts(path, container, Reading::default(), extent, ends)?,
     };

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::parse::mp3;
+use crate::parse::{mp3, plain_sound::W64_MARK};
 
 /// Bytes that are looked at.
 const WINDOW_BYTES: u64 = 4096;
@@ -66,6 +66,7 @@ const MEDIA: &[Magic] = &[
     (0, b"\x00\x00\x01\xb3", "mpegvideo"),
     (0, b"#!AMR", "amr"),
     (0, b"caff", "caf"),
+    (0, W64_MARK, "w64"),
     (0, b"\x0b\x77", "ac3"),
     (0, b".RMF", "rm"),
     (0, b"DKIF", "ivf"),
