@@ -31,7 +31,7 @@ pub fn read(path: &Path) -> io::Result<Option<StreamInfo>> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(BYTES).read_to_end(&mut bytes)?;
-    Ok(parse(&bytes))
+    Ok(stream_info(&bytes))
 }
 
 /// Samples of one channel by the last frame: for files whose encoder could not go back to the beginning.
@@ -118,7 +118,8 @@ fn crc8(bytes: &[u8]) -> u8 {
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<StreamInfo> {
+/// Of the bytes from the magic on.
+pub fn stream_info(bytes: &[u8]) -> Option<StreamInfo> {
     let block = bytes.strip_prefix(MAGIC)?.get(4..)?;
     // 20 bits of rate, 3 of channels, 5 of bits a sample, 36 of samples.
     let packed = u64::from_be_bytes(block.get(10..18)?.try_into().ok()?);
@@ -145,9 +146,9 @@ mod tests {
             bits: 24,
             samples: 144_000,
         };
-        assert_eq!(parse(&bytes), Some(info));
-        assert_eq!(parse(&bytes[..20]), None);
-        assert_eq!(parse(b"OggS"), None);
+        assert_eq!(stream_info(&bytes), Some(info));
+        assert_eq!(stream_info(&bytes[..20]), None);
+        assert_eq!(stream_info(b"OggS"), None);
     }
 
     /// The head of a frame of 4,608 samples, or of fewer, which are then told.

@@ -7,7 +7,7 @@ use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
 use super::{headers::Headers, names};
 use crate::{
-    parse::{dv, h265, shown::Turn},
+    parse::{dv, flac, h265, shown::Turn},
     walk::Track,
 };
 
@@ -251,9 +251,25 @@ fn chroma_by_codec(caps: &StructureRef) -> Option<&'static str> {
     }
 }
 
-/// Sound that GStreamer 1.22 takes and stamps with half its time: IMA ADPCM of one channel, whose samples in a block it miscounts.
+/// Most bits of a sample of FLAC whose frames GStreamer 1.22 finds.
+const MOST_FLAC_BITS: u32 = 24;
+
+/// Sound that GStreamer 1.22 takes and does not read: IMA ADPCM of one channel, whose samples in a block it miscounts, and FLAC of 32 bits.
 fn is_missed(caps: &StructureRef) -> bool {
-    caps.name() == "audio/x-adpcm" && caps.get::<&str>("layout") == Ok("dvi") && caps.get::<i32>("channels") == Ok(1)
+    match caps.name().as_str() {
+        "audio/x-adpcm" => caps.get::<&str>("layout") == Ok("dvi") && caps.get::<i32>("channels") == Ok(1),
+        "audio/x-flac" => flac_bits(caps).is_some_and(|bits| bits > MOST_FLAC_BITS),
+        _ => false,
+    }
+}
+
+/// By the first of the stream's headers, where the magic stands behind those of a container.
+fn flac_bits(caps: &StructureRef) -> Option<u32> {
+    let headers = caps.get::<gst::ArrayRef>("streamheader").ok()?;
+    let first = headers.as_slice().first()?.get::<gst::Buffer>().ok()?;
+    let bytes = first.map_readable().ok()?;
+    let at = bytes.windows(4).position(|window| window == b"fLaC")?;
+    Some(flac::stream_info(bytes.get(at..)?)?.bits)
 }
 
 /// Whether an installed decoder takes the stream; raw ones need none.
