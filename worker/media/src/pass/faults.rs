@@ -12,6 +12,7 @@ use super::{
 use crate::{
     failure,
     job::{Needs, Tracks},
+    rules::decoders,
 };
 
 /// Warnings that are remembered for the case that the pass stalls.
@@ -45,7 +46,7 @@ pub fn classify(error: &gst::message::Error, origin: &Origin) -> Failure {
     let text = said(&cause, error.debug().as_deref());
     let ours = || failure::node(ErrorReason::PipelineFailed, format!("{source}: {text}"), REPORT);
     if cause.kind::<gst::CoreError>() == Some(gst::CoreError::MissingPlugin) || cause.kind() == Some(gst::StreamError::CodecNotFound) {
-        return failure::data(ErrorReason::DecoderMissing, text, "install the GStreamer plugin that decodes it");
+        return failure::data(ErrorReason::DecoderMissing, text, decoders::INSTALL_ALL);
     }
     if cause.kind() == Some(gst::ResourceError::NoSpaceLeft) {
         return failure::node(ErrorReason::DiskFull, text, "give the worker more scratch space");

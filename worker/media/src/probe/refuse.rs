@@ -8,7 +8,7 @@ use mps_proto::{
 };
 
 use super::{mp4::Index, sniff::Look};
-use crate::{failure, walk::Trouble};
+use crate::{failure, rules::decoders, walk::Trouble};
 
 const UPLOAD_AGAIN: &str = "upload the original file again and check that it plays";
 
@@ -95,7 +95,7 @@ pub fn no_streams(container: &str, trouble: Option<&Trouble>) -> Failure {
         Some(Trouble::NoPlugin(_)) => failure::data(
             ErrorReason::DecoderMissing,
             format!("no stream of the file can be read: {detail}"),
-            "install the GStreamer plugin for this format on the workers, or convert the file first",
+            decoders::INSTALL_ALL,
         ),
         Some(Trouble::Setup(_)) => failure::node(ErrorReason::Internal, detail, "check the GStreamer plugins of this worker"),
         _ if container.is_empty() => not_media(Look::Unknown, ""),

@@ -8,6 +8,10 @@ const BAD: &str = "gstreamer1.0-plugins-bad";
 const LIBAV: &str = "gstreamer1.0-libav";
 const HEIF: &str = "libheif-examples";
 
+/// What to do where GStreamer alone knows what is missing.
+pub const INSTALL_ALL: &str = "install the Debian packages gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad and gstreamer1.0-libav on the workers; \
+                               where they are there, convert the input";
+
 /// Codecs as `MediaStream.codec` says them, elements that decode them, and their packages.
 const DECODERS: &[(&[&str], &str, &str)] = &[
     (&["av1"], "av1dec", BAD),
@@ -51,6 +55,10 @@ const DECODERS: &[(&[&str], &str, &str)] = &[
 
 /// What to do about a stream that nothing installed decodes.
 pub fn hint(codec: &str, container: &str) -> String {
+    if container == "caf" {
+        return "packets in CAF are not read: put them into M4A as they are (ffmpeg -i in.caf -c copy out.m4a), or convert the input"
+            .to_owned();
+    }
     let package = if heif::CONTAINERS.contains(&container) {
         heif::decodes(codec).then_some(HEIF)
     } else {
@@ -62,7 +70,7 @@ pub fn hint(codec: &str, container: &str) -> String {
     };
     match package {
         Some(package) => format!("install the Debian package {package} on the workers, or convert the input"),
-        None => "convert the input: no Debian package brings a decoder of this kind for workers".to_owned(),
+        None => "convert the input: no Debian package brings a decoder that takes it".to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a plan's rules to figures, once the input is known: percent, negative offsets, sizes, frame rates, missing streams. Pure.
 
-mod decoders;
+pub mod decoders;
 mod geometry;
 pub mod language;
 pub mod levels;

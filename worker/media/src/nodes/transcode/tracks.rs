@@ -11,7 +11,7 @@ use mps_proto::{
 use crate::{
     failure,
     probe::InputFacts,
-    rules::{language, sounds, stream_missing, unless_undecodable},
+    rules::{decoders, language, sounds, stream_missing, unless_undecodable},
 };
 
 /// Tracks that are taken.
@@ -71,7 +71,7 @@ impl Selected {
         for track in found {
             if any && !is_decodable(&track) {
                 let codec = streams.get(track).map_or("", |stream| stream.codec.as_str());
-                self.left_out.push(passed_over(track, codec));
+                self.left_out.push(passed_over(track, codec, &facts.media.container));
             } else if !self.tracks.contains(&track) {
                 self.tracks.push(track);
             }
@@ -79,11 +79,15 @@ impl Selected {
     }
 }
 
-fn passed_over(track: usize, codec: &str) -> Status {
+fn passed_over(track: usize, codec: &str, container: &str) -> Status {
     failure::warning(
         ErrorReason::DecoderMissing,
         format!("the track of sound with index {track} ({codec}) was left out: nothing installed decodes it"),
-        &[("index", track.to_string()), ("codec", codec.to_owned())],
+        &[
+            ("index", track.to_string()),
+            ("codec", codec.to_owned()),
+            ("hint", decoders::hint(codec, container)),
+        ],
     )
 }
 
