@@ -6,6 +6,7 @@ mod pass_tools;
 mod transcode_tools;
 
 mod channels;
+mod containers;
 mod gaps;
 mod length;
 mod settings;
