@@ -12,7 +12,7 @@ use std::{
 
 use colour_tools::delta_e;
 use image::{ImageEncoder, codecs::png::PngEncoder};
-use kinds_tools::{adaptive, animation, corners, cover, hls, made, pixels, snapshot, span, sprite, transcode, video};
+use kinds_tools::{adaptive, animation, corners, cover, hls, made, pixels, samples, snapshot, span, sprite, transcode, video};
 use mps_media::probe::{InputFacts, probe};
 use mps_proto::{
     v1,
@@ -424,4 +424,58 @@ fn what_needs_a_length_says_how_to_give_one() {
             .any(|warning| warning.message.contains("still_duration changed nothing")),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn a_photo_with_a_film_behind_it_is_a_picture_to_every_node() {
+    let pictures = Pictures::new();
+    let source = pictures.source("a.png", CORNERS, None);
+    let (photo, film) = (pictures.path("photo.jpg"), pictures.path("film.mp4"));
+    ffmpeg(&format!("-i {} -pix_fmt yuvj444p -q:v 1", source.display()), &photo);
+    ffmpeg("-f lavfi -i color=lime:s=96x64:r=30:d=0.5 -c:v libx264 -pix_fmt yuv420p", &film);
+    let motion = pictures.path("motion.jpg");
+    std::fs::write(&motion, [std::fs::read(photo).unwrap(), std::fs::read(film).unwrap()].concat()).unwrap();
+    let nodes = vec![
+        snapshot("snapshot", "50%"),
+        cover("cover"),
+        sprite("sprite", 1000, 48),
+        animation("animation", 48),
+        samples("samples"),
+        transcode("film", of_length(400)),
+        stream_of_length(1000),
+        hls("hls", of_length(1000)),
+    ];
+    let made = made(&motion, nodes);
+    for node in &made.result.nodes {
+        assert_eq!(corners(&made.good(&node.key), "null", 0.0), NAMES, "{}", node.key);
+    }
+    assert_eq!(frames(&made.good("film")), 10);
+}
+
+#[test]
+fn a_picture_of_one_pixel_is_one_to_every_node() {
+    let pictures = Pictures::new();
+    let dot = pictures.path("dot.jpg");
+    ffmpeg("-f lavfi -i color=red:s=8x8 -vf crop=1:1:exact=1,format=yuvj444p -frames:v 1", &dot);
+    let large = |settings: v1::VideoSettings| v1::VideoSettings {
+        width_px: Some(64),
+        height_px: Some(64),
+        allow_upscale: Some(true),
+        ..settings
+    };
+    let nodes = vec![
+        snapshot("snapshot", "0s"),
+        cover("cover"),
+        sprite("sprite", 1000, 16),
+        animation("animation", 16),
+        samples("samples"),
+        transcode("film", large(of_length(400))),
+        hls("hls", large(of_length(1000))),
+    ];
+    let made = made(&dot, nodes);
+    for node in &made.result.nodes {
+        let pixel = pixels(&made.good(&node.key), "null", 0.0, (1, 1))[0];
+        assert_eq!(kinds_tools::colour(pixel), "red", "{}", node.key);
+    }
+    assert_eq!(frames(&made.good("film")), 10);
 }

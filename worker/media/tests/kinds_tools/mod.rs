@@ -179,6 +179,16 @@ pub fn cover(key: &str) -> PlanNode {
     node(key, Settings::Cover(picture()), &["png"])
 }
 
+/// Samples at the beginning and in the middle; one of a still picture.
+pub fn samples(key: &str) -> PlanNode {
+    let settings = v1::SampleSnapshotSettings {
+        picture: Some(picture()),
+        interval_percent: Some(50.0),
+        ..Default::default()
+    };
+    node(key, Settings::SampleSnapshot(settings), &["png"])
+}
+
 /// One column of tiles.
 pub fn sprite(key: &str, interval_ms: i64, width: i32) -> PlanNode {
     let settings = v1::ImageSpriteSettings {
