@@ -70,6 +70,11 @@ fn check_programs(report: &mut Report) {
             .is_ok_and(|status| status.success());
         report.add(found, &format!("GStreamer has {element}"), &format!("apt-get install {package}"));
     }
+    report.add(
+        is_installed("heif-convert"),
+        "heif-convert is installed",
+        "apt-get install libheif-examples (only needed for HEIC and AVIF pictures)",
+    );
 }
 
 async fn check_server(report: &mut Report, global: &Global) {
