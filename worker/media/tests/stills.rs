@@ -217,6 +217,26 @@ fn of_several_pictures_and_a_film_the_main_picture_is_taken() {
 }
 
 #[test]
+fn of_a_film_of_pictures_the_main_one_is_taken_and_that_is_said() {
+    let pictures = Pictures::new();
+    let source = pictures.source("source.png", CORNERS, None);
+    let input = pictures.path("film.avif");
+    let turns_lime = "-vf tpad=stop=3:stop_mode=add:color=lime,format=yuv444p";
+    ffmpeg(
+        &format!("-i {} {turns_lime} -c:v libaom-av1 -crf 6 -cpu-used 8", source.display()),
+        &input,
+    );
+    assert_eq!(&std::fs::read(&input).unwrap()[8..12], b"avis");
+    let (picture, made) = snapshot_of(&input);
+    assert_eq!(corners(&picture, "null", 0.0), NAMES);
+    let warnings = &made.result.nodes[0].warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.message.contains("the main picture alone")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn every_node_of_pictures_takes_heic() {
     let pictures = Pictures::new();
     let input = pictures.encoded("a.heic", &[&pictures.source("source.png", CORNERS, None)]);

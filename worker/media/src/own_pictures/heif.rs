@@ -35,6 +35,9 @@ const BASE_SECONDS: u64 = 20;
 const MEGAPIXEL_SECONDS: u64 = 4;
 const PATIENCE: u32 = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Brands of films of pictures, of which the program knows none by name; their main picture it reads under that of still ones.
+const SEQUENCES: [&[u8; 4]; 5] = [b"avis", b"msf1", b"hevc", b"hevx", b"hevm"];
+const BRAND_AT: u64 = 8;
 /// Bytes of the program's words that are passed on.
 const LONGEST_WORDS: u64 = 300;
 
@@ -54,9 +57,18 @@ pub fn summarize(path: &Path) -> io::Result<Summary> {
     let main = main_picture(path)?;
     Ok(Summary {
         codec: main.codec,
+        is_sequence: is_sequence(path)?,
         is_hdr: main.colours.as_ref().is_some_and(Colours::are_high_dynamic_range),
         ..Summary::still((main.width, main.height))
     })
+}
+
+fn is_sequence(path: &Path) -> io::Result<bool> {
+    let mut brand = [0; 4];
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(BRAND_AT))?;
+    file.read_exact(&mut brand)?;
+    Ok(SEQUENCES.contains(&&brand))
 }
 
 /// What the file says of its main picture.
@@ -84,10 +96,15 @@ pub fn read(path: &Path, folder: &Path, max_pixels: u64, is_wanted: &dyn Fn() ->
         return Err(io::Error::other("what the picture is cut from is too large"));
     }
     let files = Files::within(folder);
-    let input = if main.others.is_empty() && main.profiles.is_empty() {
+    let is_sequence = is_sequence(path)?;
+    let input = if main.others.is_empty() && main.profiles.is_empty() && !is_sequence {
         path
     } else {
         leave_alone(path, &files.alone, meta_at, &main)?;
+        if is_sequence {
+            let brand = if main.codec == "av1" { b"avif" } else { b"heic" };
+            write_at(&files.alone, BRAND_AT, brand)?;
+        }
         &files.alone
     };
     let child = start(input, &files, main.coded_pixels)?;
@@ -145,6 +162,12 @@ fn leave_alone(path: &Path, copy: &Path, meta_at: u64, main: &Main) -> io::Resul
         file.write_all(b"free")?;
     }
     Ok(())
+}
+
+fn write_at(path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
 }
 
 fn seconds(pixels: u64) -> u64 {

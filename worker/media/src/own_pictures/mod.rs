@@ -23,6 +23,8 @@ pub struct Summary {
     pub frame_rate: (i32, i32),
     /// Whether the file ended before it said.
     pub is_broken: bool,
+    /// Whether the file holds a film of pictures besides the one that is read.
+    pub is_sequence: bool,
     /// Whether its colours are PQ or HLG.
     pub is_hdr: bool,
 }

@@ -36,7 +36,15 @@ pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>,
         ));
     }
     let is_decodable = !heif::CONTAINERS.contains(&container) || heif::is_decodable(summary.codec);
+    let of_sequence = summary.is_sequence.then(|| {
+        failure::warning(
+            ErrorReason::Unsupported,
+            "the file holds a film of pictures, of which the main picture alone is read",
+            &[("hint", "convert it to a video first where its film is wanted".to_owned())],
+        )
+    });
     Ok(Some(InputFacts {
+        warnings: of_sequence.into_iter().collect(),
         undecodable: if is_decodable { Vec::new() } else { vec![0] },
         media: MediaInfo {
             container: container.to_owned(),

@@ -114,7 +114,7 @@ fn isobmff_name(bytes: &[u8]) -> Option<&'static str> {
     let kind = bytes.get(4..8)?;
     let brand = bytes.get(8..12).unwrap_or_default();
     match kind {
-        b"ftyp" if [&b"heic"[..], b"heix", b"mif1", b"msf1", b"heim", b"heis"].contains(&brand) => Some("heif"),
+        b"ftyp" if [&b"heic"[..], b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc", b"hevx", b"hevm"].contains(&brand) => Some("heif"),
         b"ftyp" if [&b"avif"[..], b"avis"].contains(&brand) => Some("avif"),
         b"ftyp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"pnot" | b"styp" | b"moof" | b"sidx" => Some("mp4"),
         _ => None,
