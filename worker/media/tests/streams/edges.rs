@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use mps_proto::v1::{EncoderSpeed, SegmentFormat};
+use mps_proto::{
+    v1::{EncoderSpeed, SegmentFormat},
+    worker::v1::SetResume,
+};
 
 use crate::{
     hls::{copied, decodes, encoded, node, sound_length},
@@ -135,6 +138,35 @@ fn a_still_picture_without_a_length_is_no_stream() {
     let film = Film::named("-f lavfi -i testsrc2=s=160x90:d=1 -frames:v 1", "film.png");
     let refused = film.refused(node(SegmentFormat::Ts, encoded()));
     assert!(refused.contains("the input is a still picture"), "{refused}");
+}
+
+#[test]
+fn a_stream_of_a_still_picture_goes_on_after_its_last_committed_member() {
+    let film = Film::named("-f lavfi -i testsrc2=s=160x90:d=1 -frames:v 1", "film.png");
+    let of_length = || {
+        let (mut video, sound) = encoded();
+        if let Some(video) = &mut video {
+            video.still_duration = Some(Duration::from_secs(21).try_into().unwrap());
+        }
+        node(SegmentFormat::Fmp4, (video, sound))
+    };
+    let whole = film.stream(of_length(), Vec::new());
+    let last = *whole.indices(0).last().unwrap();
+    assert!(last >= 3 && (whole.length(0) - 21.0).abs() < 0.001, "{last} {}", whole.length(0));
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![2],
+        init_sha256: vec![whole.members[&(0, -1)].0.sha256.clone()],
+    };
+    let rest = film.stream(of_length(), vec![resume]);
+    assert_eq!(rest.indices(0), (2..=last).collect::<Vec<_>>());
+    for segment in rest.segments(0) {
+        let before = &whole.members[&(0, segment.index)].0;
+        assert_eq!((segment.start, segment.duration), (before.start, before.duration));
+    }
+    let mut bytes: Vec<u8> = (-1..2).flat_map(|index| whole.members[&(0, index)].1.clone()).collect();
+    bytes.extend(rest.joined(0));
+    assert_eq!(frames(&film.keep("joined.mp4", &bytes)), 21 * 25);
 }
 
 #[test]
