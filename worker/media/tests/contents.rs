@@ -190,6 +190,8 @@ fn still_pictures_of_every_kind_are_read() {
         ("yuv.tif", "-pix_fmt yuv420p"),
         ("deep.tif", "-pix_fmt rgb48be -compression_algo lzw"),
         ("a.jp2", "-pix_fmt rgb24"),
+        // Its components have factors that jpegdec takes for halved chroma.
+        ("dense.jpg", "-pix_fmt yuvj444p -q:v 1"),
     ];
     for (name, options) in stills {
         let path = inputs.make(name, &format!("{SMOOTH} -frames:v 1 {options}"));

@@ -5,9 +5,14 @@ pub mod heif;
 mod tiff;
 mod webp;
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
-use crate::{gif, probe::picture_size};
+use crate::{gif, parse::jpeg, probe::picture_size};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +63,7 @@ pub fn summarize(path: &Path, container: &str) -> Option<io::Result<Summary>> {
         "webp" => webp::summarize(path).transpose(),
         "tiff" => Some(tiff::summarize(path).map_or_else(|| of_still(path), Ok)),
         "bmp" | "tga" => Some(of_still(path)),
+        "jpeg" => is_misread_jpeg(path).then(|| of_still(path)),
         "heif" | "avif" => Some(heif::summarize(path)),
         _ => None,
     }
@@ -70,8 +76,19 @@ pub fn decoder(path: &Path, container: &str) -> Option<(&'static str, &'static s
         "bmp" => Some(("image/bmp", "avdec_bmp")),
         "tga" => Some(("image/x-tga", "avdec_targa")),
         "tiff" => Some(("image/tiff", "avdec_tiff")),
+        "jpeg" => Some(("image/jpeg", "avdec_mjpeg")),
         _ => None,
     }
+}
+
+/// How far the frame header of a JPEG is looked for: profiles and small pictures may stand in front of it.
+const MOST_JPEG_HEADERS: u64 = 1 << 20;
+
+/// Whether jpegdec takes its whole chroma for halved, as that of ffmpeg's encoder.
+fn is_misread_jpeg(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_JPEG_HEADERS).read_to_end(&mut bytes));
+    read.is_ok() && jpeg::frame(&bytes).is_some_and(|frame| frame.is_alike_but_not_single())
 }
 
 fn of_still(path: &Path) -> io::Result<Summary> {

@@ -13,6 +13,7 @@ pub mod gapless;
 pub mod h264;
 pub mod h265;
 pub mod heif;
+pub mod jpeg;
 pub mod lengths;
 pub mod matroska;
 pub mod matroska_shape;

@@ -57,7 +57,10 @@ pub fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>)
         .map_err(unreadable)?;
     let source = make(pipeline, "appsrc", "source-pictures")?;
     let still = decoder(path, container);
-    let caps = still.map_or_else(|| caps(&summary), |(kind, _)| gst::Caps::builder(kind).build());
+    let caps = still.map_or_else(
+        || caps(&summary),
+        |(kind, _)| gst::Caps::builder(kind).field("parsed", true).build(),
+    );
     source.set_property("caps", caps);
     source.set_property("format", gst::Format::Time);
     source.set_property("block", true);

@@ -9,7 +9,10 @@ use std::{
 use crate::{
     isobmff::be32,
     own_pictures::heif,
-    parse::numbers::{be16, le16, le24, le32},
+    parse::{
+        jpeg,
+        numbers::{be16, le16, le24, le32},
+    },
 };
 
 /// JPEGs carry thumbnails and profiles in front of their size.
@@ -95,21 +98,8 @@ fn jp2_size(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 fn jpeg_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let mut at = bytes.starts_with(b"\xff\xd8").then_some(2)?;
-    loop {
-        let marker = *bytes.get(at + 1)?;
-        if *bytes.get(at)? != 0xff {
-            return None;
-        }
-        match marker {
-            0xff => at += 1,
-            0xd8 | 0x01 | 0xd0..=0xd7 => at += 2,
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                return Some((be16(bytes, at + 7)?.into(), be16(bytes, at + 5)?.into()));
-            }
-            _ => at += 2 + usize::from(be16(bytes, at + 2)?.max(2)),
-        }
-    }
+    let frame = jpeg::frame(bytes)?;
+    Some((frame.width.into(), frame.height.into()))
 }
 
 fn webp_size(bytes: &[u8]) -> Option<(u32, u32)> {

@@ -7,7 +7,7 @@ use mps_proto::{
     worker::v1::Failure,
 };
 
-use super::{InputFacts, refuse, sniff::Look, to_proto};
+use super::{InputFacts, refuse, shape, sniff::Look, to_proto};
 use crate::{
     failure,
     own_pictures::{Summary, heif, summarize},
@@ -43,7 +43,7 @@ pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>,
             &[("hint", "convert it to a video first where its film is wanted".to_owned())],
         )
     });
-    Ok(Some(InputFacts {
+    let mut facts = InputFacts {
         warnings: of_sequence.into_iter().collect(),
         undecodable: if is_decodable { Vec::new() } else { vec![0] },
         media: MediaInfo {
@@ -58,7 +58,11 @@ pub fn facts(path: &Path, container: &'static str) -> Result<Option<InputFacts>,
         own_pictures: true,
         still_picture: summary.pictures == 1,
         ..InputFacts::default()
-    }))
+    };
+    if container == "jpeg" {
+        shape::by_file(&mut facts, path);
+    }
+    Ok(Some(facts))
 }
 
 fn stream(summary: &Summary, container: &str) -> MediaStream {
