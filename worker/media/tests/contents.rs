@@ -206,6 +206,18 @@ fn still_pictures_of_every_kind_are_read() {
     }
 }
 
+/// The demuxer gives its pictures without stamps.
+#[test]
+fn prores_in_matroska_is_in_time() {
+    let inputs = Inputs::new();
+    let path = inputs.make("prores.mkv", &format!("{PICTURE} {SOUND} -c:v prores -profile:v 0 -c:a flac"));
+    let output = inputs.transcoded(&path).unwrap();
+    assert_eq!((frames(&output), seconds(&output)), (30, 1.0));
+    let shown = inputs.run(&path, snapshot("0.9s")).unwrap();
+    let reference = inputs.make("frame.png", &format!("-i {} -vf select=eq(n\\,27) -frames:v 1", path.display()));
+    assert!(likeness(&reference, &shown) > 30.0, "{}", likeness(&reference, &shown));
+}
+
 /// Their decoder gives all of them the stamp of the last one that changed.
 #[test]
 fn pictures_without_a_change_are_shown_at_their_times() {

@@ -11,7 +11,7 @@ use super::{
     counters::{Counters, Stretch},
     faults::Words,
 };
-use crate::{job::Job, probe::InputFacts, timeline::Timelines};
+use crate::{job::Job, probe::InputFacts, rules, timeline::Timelines};
 
 /// Containers that are read from their beginning: the demuxer of program streams guesses where a time lies, and that of FLV aborts the process
 /// now and then when a seek meets the first packet of sound.
@@ -44,7 +44,9 @@ impl Range {
         if facts.own_pictures || facts.still_picture || facts.edit_list_inside {
             return Self::WHOLE;
         }
-        if UNSEEKABLE.contains(&facts.media.container.as_str()) {
+        // Its pictures are counted from the beginning (`reading/caps.rs`).
+        let is_counted = facts.media.container == "matroska" && rules::film(facts).is_some_and(|film| film.codec == "prores");
+        if UNSEEKABLE.contains(&facts.media.container.as_str()) || is_counted {
             return Self::WHOLE;
         }
         let parts: Vec<Self> = jobs.iter().filter(|job| !job.is_idle()).map(|job| job.part()).collect();

@@ -1,6 +1,9 @@
-//! Media that a demuxer does not know, or names wrongly, under the type that its decoder takes.
+//! Media that a demuxer does not know, names wrongly or gives without stamps, as its decoder takes it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use gst::prelude::*;
 
@@ -28,6 +31,38 @@ pub fn correct(pad: &gst::Pad, formats: &BTreeMap<String, &'static str>) {
         }
         gst::PadProbeReturn::Ok
     });
+    stamp_prores(pad);
+}
+
+/// matroskademux loses the stamps of ProRes when it puts back the header of each picture: all pictures stand alone, so they are counted.
+fn stamp_prores(pad: &gst::Pad) {
+    let count = AtomicU64::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let caps = pad.current_caps();
+        let structure = caps.as_ref().and_then(|caps| caps.structure(0));
+        let is_prores = structure.is_some_and(|structure| structure.name() == "video/x-prores");
+        if buffer.pts().is_some() || !is_prores {
+            return gst::PadProbeReturn::Remove;
+        }
+        let rate = structure.and_then(|structure| structure.get::<gst::Fraction>("framerate").ok());
+        if let Some((num, den)) = rate.and_then(positive) {
+            let at = |number: u64| gst::ClockTime::SECOND.mul_div_round(number * den, num);
+            let number = count.fetch_add(1, Relaxed);
+            let buffer = buffer.make_mut();
+            buffer.set_pts(at(number));
+            buffer.set_dts(at(number));
+            buffer.set_duration(at(number + 1).zip(at(number)).map(|(end, start)| end.saturating_sub(start)));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn positive(rate: gst::Fraction) -> Option<(u64, u64)> {
+    let (num, den) = (u64::try_from(rate.numer()).ok()?, u64::try_from(rate.denom()).ok()?);
+    (num > 0 && den > 0).then_some((num, den))
 }
 
 fn corrected(told: &gst::CapsRef, format: Option<&'static str>) -> Option<gst::Caps> {
