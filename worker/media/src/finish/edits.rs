@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::isobmff::{be32, be64};
 
+/// Clocks of movies and tracks differ by less.
+const ROUNDING: Duration = Duration::from_millis(2);
+
 /// What an edit list of one part says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Edits {
@@ -55,6 +58,17 @@ impl Edits {
         edits
     }
 
+    /// Whether the media are shown for less than that, by more than rounding.
+    pub fn is_shorter_than(self, span: Duration, movie_timescale: u32) -> bool {
+        self.length < ticks(span.saturating_sub(ROUNDING), movie_timescale)
+    }
+
+    /// The same where the media are shown for that long.
+    pub fn lasting(self, span: Duration, movie_timescale: u32) -> Self {
+        let length = ticks(span, movie_timescale);
+        Self { length, ..self }
+    }
+
     /// How long the track is shown, in ticks of the movie.
     pub fn whole(self) -> u64 {
         self.empty + self.length
@@ -76,7 +90,8 @@ impl Edits {
     }
 }
 
-fn ticks(time: Duration, timescale: u32) -> u64 {
+/// A time in ticks of a time scale.
+pub fn ticks(time: Duration, timescale: u32) -> u64 {
     let nanoseconds = time.as_nanos() * u128::from(timescale) + 500_000_000;
     u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(u64::MAX)
 }

@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Turn, edits::Edits};
-use crate::isobmff::{Child, be32, boxed, child, children, descendant, read_body, rebuilt, top_level};
+use super::{
+    Turn,
+    edits::{Edits, ticks},
+};
+use crate::isobmff::{Child, be32, be64, boxed, child, children, descendant, read_body, rebuilt, top_level};
 
 /// What readers pass over.
 const WAITING: &[u8; 4] = b"free";
@@ -52,6 +55,9 @@ pub struct Track {
     pub turn: Turn,
     /// Primaries, transfer and matrix as ISO/IEC 23091-2 numbers them, and whether the range is full: of AV1, whose muxer leaves it out.
     pub colours: Option<([u16; 3], bool)>,
+    /// How long it is shown from its first picture on. The muxer lets it end with the picture that is decoded last, which is not the one
+    /// that is shown last.
+    pub span: Option<Duration>,
 }
 
 /// What is to be said of a film. Tracks of each kind in their order.
@@ -75,15 +81,78 @@ impl Movie {
 pub fn changed(moov: &[u8], movie: &Movie) -> io::Result<Vec<u8>> {
     let movie_timescale = child(moov, b"mvhd").and_then(timescale).unwrap_or(1);
     let mut left: Vec<&Track> = movie.tracks.iter().collect();
-    rebuilt(moov, &mut |found| {
+    let mut longest = 0;
+    let mut changed = rebuilt(moov, &mut |found| {
         if found.kind != *b"trak" {
             return Ok(None);
         }
         let kind = handler(found.body).and_then(Kind::of);
         let place = left.iter().position(|track| Some(track.kind) == kind);
         let told = place.map(|place| left.remove(place));
-        boxed(b"trak", &track(found.body, told, movie, movie_timescale)?).map(Some)
+        let span = told.and_then(|told| told.span).unwrap_or_default();
+        let whole = lasting(found.body, span, movie_timescale, &mut longest)?;
+        boxed(b"trak", &track(&whole, told, movie, movie_timescale)?).map(Some)
+    })?;
+    let head = children(&changed).find(|found| found.kind == *b"mvhd");
+    let place = head.map(|head| {
+        (
+            head.offset,
+            length_of(head.body, MEDIA_LENGTH),
+            length_field(head.body, MEDIA_LENGTH, longest),
+        )
+    });
+    if let Some((offset, told, (at, value))) = place
+        && told.is_some_and(|told| told < longest)
+    {
+        put(&mut changed, offset + at, &value);
+    }
+    Ok(changed)
+}
+
+/// A track that is shown for `span` at least; `longest` is raised to the end of one that was shown for less, in ticks of the movie.
+fn lasting(trak: &[u8], span: Duration, movie_timescale: u32, longest: &mut u64) -> io::Result<Vec<u8>> {
+    let own = descendant(trak, &[b"mdia", b"mdhd"]).and_then(timescale).unwrap_or(1);
+    let edits = descendant(trak, &[b"edts", b"elst"]).and_then(Edits::read);
+    let Some(edits) = edits.filter(|edits| edits.is_shorter_than(span, movie_timescale)) else {
+        return Ok(trak.to_vec());
+    };
+    let edits = edits.lasting(span, movie_timescale);
+    *longest = edits.whole().max(*longest);
+    let of_media = edits.media + ticks(span, own);
+    rebuilt(trak, &mut |found| match &found.kind {
+        b"tkhd" => boxed(b"tkhd", &with_length(found.body, TRACK_LENGTH, edits.whole())).map(Some),
+        b"edts" => boxed(b"edts", &boxed(b"elst", &edits.body())?).map(Some),
+        b"mdia" => {
+            let media = rebuilt(found.body, &mut |found| match &found.kind {
+                b"mdhd" => boxed(b"mdhd", &with_length(found.body, MEDIA_LENGTH, of_media)).map(Some),
+                _ => Ok(None),
+            })?;
+            boxed(b"mdia", &media).map(Some)
+        }
+        _ => Ok(None),
     })
+}
+
+/// Where a header of the movie or of media says its length, in version 0 and version 1.
+const MEDIA_LENGTH: [usize; 2] = [16, 24];
+/// The same of a header of a track.
+const TRACK_LENGTH: [usize; 2] = [20, 28];
+
+/// A header with at least that length.
+fn with_length(header: &[u8], places: [usize; 2], length: u64) -> Vec<u8> {
+    let mut header = header.to_vec();
+    if length_of(&header, places).is_some_and(|told| told < length) {
+        let (at, value) = length_field(&header, places, length);
+        put(&mut header, at, &value);
+    }
+    header
+}
+
+fn length_of(header: &[u8], places: [usize; 2]) -> Option<u64> {
+    match header.first()? {
+        1 => be64(header, places[1]),
+        _ => be32(header, places[0]).map(u64::from),
+    }
 }
 
 fn handler(trak: &[u8]) -> Option<&[u8]> {
@@ -135,11 +204,11 @@ pub fn settle(path: &Path) -> io::Result<()> {
         // The kind stands in front of the body.
         changes.push((trak.offset + old.offset - 4, WAITING.to_vec()));
         changes.push((trak.offset + new.offset - 4, b"edts".to_vec()));
-        let (at, value) = length_field(head.body, [20, 28], edits.whole());
+        let (at, value) = length_field(head.body, TRACK_LENGTH, edits.whole());
         changes.push((trak.offset + head.offset + at, value));
     }
     if let Some(head) = children(&body).find(|found| found.kind == *b"mvhd") {
-        let (at, value) = length_field(head.body, [16, 24], longest);
+        let (at, value) = length_field(head.body, MEDIA_LENGTH, longest);
         changes.push((head.offset + at, value));
     }
     for (at, value) in changes {
@@ -297,6 +366,7 @@ mod tests {
                 rotation_deg: 90,
             },
             colours: None,
+            span: None,
         }
     }
 
@@ -332,6 +402,29 @@ mod tests {
             shown,
             [b"Handler\0".to_vec(), b"Mix\0".to_vec(), [&[7], "Grüße".as_bytes()].concat()]
         );
+    }
+
+    #[test]
+    fn a_film_is_shown_as_long_as_told_if_its_muxer_says_less() {
+        let lasting = |millis: u64| {
+            let mut movie = movie();
+            movie.tracks[0].span = Some(Duration::from_millis(millis));
+            changed(&moov(), &movie).unwrap()
+        };
+        let lengths = |body: &[u8]| {
+            let film = tracks(body)[0].body;
+            let list = descendant(film, &[b"edts", b"elst"]).and_then(Edits::read).unwrap().length;
+            let media = descendant(film, &[b"mdia", b"mdhd"]).unwrap();
+            (
+                list,
+                be32(child(film, b"tkhd").unwrap(), 20),
+                be32(media, 16),
+                be32(child(body, b"mvhd").unwrap(), 16),
+            )
+        };
+        assert_eq!(lengths(&lasting(3100)), (3100, Some(3100), Some(46_500), Some(3100)));
+        assert_eq!(lengths(&lasting(3001)), (3000, Some(0), Some(0), Some(0)), "rounding");
+        assert_eq!(lengths(&lasting(1000)), (3000, Some(0), Some(0), Some(0)));
     }
 
     #[test]

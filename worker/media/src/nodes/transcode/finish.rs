@@ -81,6 +81,7 @@ fn movie(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Movie {
             Turn::default()
         },
         colours: entered.video_caps.get().and_then(colours),
+        span: entered.video.as_ref().map(|video| video.end().saturating_sub(video.first())),
     });
     let titles = sound_titles(job, facts);
     let sound = titles.into_iter().enumerate().map(|(number, title)| Track {
@@ -89,6 +90,7 @@ fn movie(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Movie {
         title,
         turn: Turn::default(),
         colours: None,
+        span: None,
     });
     let text = job.extras.subtitles.iter().map(|text| Track {
         kind: Kind::Text,
@@ -96,6 +98,7 @@ fn movie(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Movie {
         title: text.title.clone(),
         turn: Turn::default(),
         colours: None,
+        span: None,
     });
     let is_cut = matches!(job.video, Some(Video::Copy)) && container_rule(job.container).is_ok_and(|rule| rule.index_first);
     Movie {
