@@ -9,7 +9,10 @@ use std::{
 use gst::prelude::*;
 use gst_video::video_frame::VideoBufferExt;
 
-use crate::reading::{self, Reading};
+use crate::{
+    probe::pace::Pace,
+    reading::{self, Reading},
+};
 
 /// How often the walk looks whether it has seen enough.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(4);
@@ -59,6 +62,8 @@ pub struct Track {
     pub is_of_fields: bool,
     /// Packets whose decoding time lies before that of the one before.
     pub disorder: u64,
+    /// How its pictures follow each other.
+    pub pace: Pace,
     /// Packets that begin behind the end of what is shown, as an edit list says it.
     pub hidden: u64,
     pub(crate) last_dts: Option<gst::ClockTime>,
@@ -356,6 +361,14 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<D
     track.hidden += u64::from(segment.stop().is_some_and(|stop| stamp >= stop));
     let start = Duration::from(segment.to_stream_time(stamp)?);
     let end = start + Duration::from(length);
+    if track
+        .caps
+        .as_ref()
+        .and_then(|caps| caps.structure(0))
+        .is_some_and(|caps| caps.name().starts_with("video/"))
+    {
+        track.pace.see(u64::try_from(start.as_nanos()).unwrap_or(u64::MAX));
+    }
     track.first = Some(track.first.map_or(start, |first| first.min(start)));
     track.end = Some(track.end.map_or(end, |last| last.max(end)));
     Some(start)

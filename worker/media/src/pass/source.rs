@@ -290,6 +290,9 @@ impl Source {
         let timeline = order.timelines.video.clone();
         let pictures = picture::Source::of(facts);
         let mut chain = vec![stamps::element(pipeline, "video-raw", timeline, counters)?];
+        if let Some(stamps) = chain.first() {
+            pictures.tell_pace(&pad(stamps, "sink")?);
+        }
         chain.extend(pictures.whole(pipeline)?);
         chain.push(picture::levels::element(pipeline, "video-levels")?);
         let takes_fields = video.interlaced && needs.decoded_fields;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{InputFacts, headers::Headers};
+use super::{InputFacts, headers::Headers, pace};
 use crate::{rules, walk::Track};
 
 /// What is known of one stream; they stand as `MediaInfo.streams` does.
@@ -20,6 +20,8 @@ pub struct StreamFacts {
     pub preference: u8,
     /// Whether its own headers tell the range of its colours.
     pub tells_range: bool,
+    /// Pictures per second where they come quickest, in whole ones; `None`: no film, or one picture.
+    pub pace: Option<i32>,
 }
 
 /// What a stream is to a pass.
@@ -50,6 +52,7 @@ impl StreamFacts {
                 _ => 1,
             },
             tells_range: tells_range(track),
+            pace: track.pace.per_second().filter(|_| !track.is_of_fields).map(pace::whole_rate),
         }
     }
 }

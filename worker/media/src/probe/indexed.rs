@@ -100,6 +100,7 @@ fn fill(facts: &mut InputFacts, index: &mp4::Index) {
             continue;
         };
         known.available = track.available;
+        known.pace = track.quickest.filter(|_| known.pace.is_some()).or(known.pace);
         describe(stream, track);
         if stream.kind == "video" {
             film = film.or(Some(track));

@@ -10,6 +10,7 @@ mod length;
 mod mp4;
 mod mpegts;
 mod names;
+pub mod pace;
 mod picture;
 mod pictures;
 mod plain_sound;

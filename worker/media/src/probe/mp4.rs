@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File, io, path::Path, time::Duration};
 
-use super::{fragments, tracks};
+use super::{fragments, pace, tracks};
 use crate::{
     isobmff::{self, FileBox, be32, be64, child, children, descendant},
     parse::{
@@ -59,6 +59,8 @@ pub struct IndexTrack {
     /// Samples of the whole track; 0 in fragmented files.
     pub samples: u64,
     pub pace: Pace,
+    /// Samples per second where they come quickest, in whole ones.
+    pub quickest: Option<i32>,
     /// What the first description says of pictures.
     pub entry: VideoEntry,
     /// Whether its edit list leaves out more than a codec's delay and padding.
@@ -220,7 +222,8 @@ fn read_track(trak: &[u8], movie_timescale: u32, size: u64) -> Option<IndexTrack
     let (timescale, length) = child(mdia, b"mdhd").and_then(timed_header)?;
     let handler = child(mdia, b"hdlr")?.get(8..12)?.try_into().ok()?;
     let table = descendant(mdia, &[b"minf", b"stbl"]).unwrap_or_default();
-    let (samples, pace) = child(table, b"stts").map_or((0, Pace::Unknown), |stts| read_pace(stts, timescale));
+    let runs = child(table, b"stts").map(runs).unwrap_or_default();
+    let quickest = pace::Pace::of_runs(&runs, timescale).per_second().map(pace::whole_rate);
     let edits = descendant(trak, &[b"edts", b"elst"]).map(read_edits).unwrap_or_default();
     let edited: u64 = edits.iter().fold(0, |sum: u64, edit| sum.saturating_add(edit.length));
     let media_start = edits.iter().find(|edit| edit.media_time >= 0).map_or(0, |edit| edit.media_time);
@@ -241,8 +244,9 @@ fn read_track(trak: &[u8], movie_timescale: u32, size: u64) -> Option<IndexTrack
             .unwrap_or_default(),
         timescale,
         duration: seconds(edited, movie_timescale).or_else(|| length.and_then(|length| seconds(length, timescale))),
-        samples,
-        pace,
+        samples: count_samples(&runs),
+        pace: pace_of(&runs, timescale),
+        quickest,
         entry: child(table, b"stsd").and_then(VideoEntry::first).unwrap_or_default(),
         skips: media_start > 0,
         is_edited: parts > 1
@@ -257,22 +261,21 @@ fn read_track(trak: &[u8], movie_timescale: u32, size: u64) -> Option<IndexTrack
     })
 }
 
-/// Number of samples, and whether they come at one pace; the last one's length may differ.
-fn read_pace(stts: &[u8], timescale: u32) -> (u64, Pace) {
+/// Runs of samples of one length each.
+fn runs(stts: &[u8]) -> Vec<(u64, u32)> {
     let entries = stts.get(8..).unwrap_or_default().chunks_exact(8);
-    let runs: Vec<(u64, u32)> = entries
+    entries
         .take(be32(stts, 4).unwrap_or(0) as usize)
         .filter_map(|entry| Some((u64::from(be32(entry, 0)?), be32(entry, 4)?)))
         .filter(|(count, _)| *count > 0)
-        .collect();
-    (count_samples(&runs), pace_of(&runs, timescale))
+        .collect()
 }
 
 fn count_samples(runs: &[(u64, u32)]) -> u64 {
     runs.iter().fold(0u64, |sum, (count, _)| sum.saturating_add(*count))
 }
 
-/// Pace of runs of samples of one length each.
+/// Whether samples come at one pace; the last one's length may differ.
 fn pace_of(runs: &[(u64, u32)], timescale: u32) -> Pace {
     let judged = match runs {
         [rest @ .., (1, _)] if !rest.is_empty() => rest,
@@ -377,6 +380,11 @@ fn first_composition_offset(ctts: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
+    fn paced(stts: &[u8], timescale: u32) -> (u64, Pace) {
+        let runs = runs(stts);
+        (count_samples(&runs), pace_of(&runs, timescale))
+    }
+
     fn stts(runs: &[(u32, u32)]) -> Vec<u8> {
         let mut body = vec![0; 4];
         body.extend((runs.len() as u32).to_be_bytes());
@@ -389,20 +397,17 @@ mod tests {
 
     #[test]
     fn the_pace_is_told_apart_from_rounding_and_from_variable_rates() {
-        assert_eq!(read_pace(&stts(&[(90, 512)]), 15_360), (90, Pace::Constant(30, 1)));
-        assert_eq!(
-            read_pace(&stts(&[(89, 1001), (1, 900)]), 30_000),
-            (90, Pace::Constant(30_000, 1001))
-        );
-        assert_eq!(read_pace(&stts(&[(1, 33), (1, 34), (1, 33)]), 1000), (3, Pace::Rounded));
-        assert_eq!(read_pace(&stts(&[(5, 512), (5, 1024), (3, 512)]), 15_360).1, Pace::Variable);
-        assert_eq!(read_pace(&stts(&[]), 1000), (0, Pace::Unknown));
+        assert_eq!(paced(&stts(&[(90, 512)]), 15_360), (90, Pace::Constant(30, 1)));
+        assert_eq!(paced(&stts(&[(89, 1001), (1, 900)]), 30_000), (90, Pace::Constant(30_000, 1001)));
+        assert_eq!(paced(&stts(&[(1, 33), (1, 34), (1, 33)]), 1000), (3, Pace::Rounded));
+        assert_eq!(paced(&stts(&[(5, 512), (5, 1024), (3, 512)]), 15_360).1, Pace::Variable);
+        assert_eq!(paced(&stts(&[]), 1000), (0, Pace::Unknown));
     }
 
     #[test]
     fn a_table_that_claims_more_than_it_has_is_read_as_far_as_it_goes() {
         let mut body = stts(&[(5, 10)]);
         body[7] = 200;
-        assert_eq!(read_pace(&body, 100).0, 5);
+        assert_eq!(paced(&body, 100).0, 5);
     }
 }

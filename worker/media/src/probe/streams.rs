@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gst::{StructureRef, TagList, tags};
 use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
-use super::{headers::Headers, names};
+use super::{headers::Headers, names, pace};
 use crate::{
     parse::{dv, flac, h265, shown::Turn},
     walk::Track,
@@ -128,6 +128,10 @@ fn by_packets(mut video: VideoProperties, track: &Track) -> VideoProperties {
     let of_dv = (track.media_type() == "video/x-dv").then(|| dv::pixel_aspect(&track.beginning));
     if let Some((num, den)) = of_dv.flatten() {
         (video.pixel_aspect_num, video.pixel_aspect_den) = (num, den);
+    }
+    let told = f64::from(video.frame_rate_num) / f64::from(video.frame_rate_den.max(1));
+    if track.pace.per_second().is_some_and(|per_second| pace::is_clock(told, per_second)) {
+        (video.frame_rate_num, video.frame_rate_den) = (0, 1);
     }
     if !track.is_of_fields {
         return video;

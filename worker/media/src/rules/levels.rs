@@ -48,8 +48,8 @@ const H265: &[Level] = &[
     ("6.2", 35_651_584, 4_278_190_080),
 ];
 
-/// Refuses a level that the picture does not fit in.
-pub fn unless_exceeded(job: &VideoEncode, stream: &MediaStream) -> Result<(), Failure> {
+/// Refuses a level that the picture does not fit in. `pace`: pictures per second of a film without a rate, where they come quickest.
+pub fn unless_exceeded(job: &VideoEncode, stream: &MediaStream, pace: Option<i32>) -> Result<(), Failure> {
     if job.level.is_empty() {
         return Ok(());
     }
@@ -60,7 +60,10 @@ pub fn unless_exceeded(job: &VideoEncode, stream: &MediaStream) -> Result<(), Fa
     };
     let (width, height) = (job.look.geometry.width, job.look.geometry.height);
     let size = picture_size(job.codec, width, height);
-    let (num, den) = job.frame_rate.or_else(|| frame_rate(Some(stream))).unwrap_or((0, 1));
+    let (num, den) = job
+        .frame_rate
+        .or_else(|| frame_rate(Some(stream)))
+        .unwrap_or((pace.unwrap_or(0), 1));
     let per_second = (size as f64 * f64::from(num) / f64::from(den.max(1))) as u64;
     let named = job.level.trim_end_matches(".0");
     let fits = |level: &&Level| size <= level.1 && per_second <= level.2;

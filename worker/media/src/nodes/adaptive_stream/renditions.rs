@@ -99,7 +99,7 @@ fn videos(
     let left_out = all - asked.len();
     let (mut made, mut pictures) = (Vec::with_capacity(asked.len()), Vec::new());
     for video in asked {
-        let mut encode = VideoEncode::resolve(video, film, still)?;
+        let mut encode = VideoEncode::resolve(video, film, context.facts, still)?;
         // Renditions are aligned: no key frames but where segments begin.
         encode.gop = Gop::Time(span);
         encode.scene_cuts = false;

@@ -164,7 +164,7 @@ fn video_job(settings: &VideoSettings, rule: &ContainerRule, still: Option<Durat
         return audio::unless_copyable(stream, rule.copied_video).map(|()| Video::Copy);
     }
     unless_undecodable(stream, facts)?;
-    VideoEncode::resolve(settings, stream, still).map(|encode| Video::Encode(Box::new(encode)))
+    VideoEncode::resolve(settings, stream, facts, still).map(|encode| Video::Encode(Box::new(encode)))
 }
 
 fn unless_held(rule: &ContainerRule, sound: &Sound, facts: &InputFacts) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ use crate::{
         encoders::{Gop, Rate, VideoEncode},
         picture::{Area, Hdr, Look},
     },
+    probe::InputFacts,
     rules::{Frame, Geometry, frame_rate, levels},
 };
 
@@ -29,7 +30,7 @@ const LONGEST_STAND: Duration = Duration::from_millis(500);
 
 impl VideoEncode {
     /// `stream`: the input's film; `still`: how long it is shown where it is a still picture.
-    pub fn resolve(settings: &VideoSettings, stream: &MediaStream, still: Option<Duration>) -> Result<Self, Failure> {
+    pub fn resolve(settings: &VideoSettings, stream: &MediaStream, facts: &InputFacts, still: Option<Duration>) -> Result<Self, Failure> {
         let frame_rate = frame_rate_of(settings, stream)?.or(still.map(|_| STILL_RATE));
         let bit_depth = settings.bit_depth.unwrap_or(8);
         let resolved = Self {
@@ -54,7 +55,7 @@ impl VideoEncode {
             speed: settings.speed(),
             fields: settings.deinterlace() == Deinterlace::Off,
         };
-        levels::unless_exceeded(&resolved, stream)?;
+        levels::unless_exceeded(&resolved, stream, facts.of_stream(stream.index).and_then(|told| told.pace))?;
         let size = &resolved.look.geometry;
         unless_too_small(size.width, size.height)?;
         Ok(resolved)

@@ -22,21 +22,38 @@ use crate::{
 /// Codecs whose streams say the shape of pixels before they are decoded.
 const PARSED: [&str; 4] = ["h264", "hevc", "mpeg2video", "mpeg1video"];
 
+/// So many times its rate pictures of a film come at least, where the rate is an average.
+const AVERAGE: f64 = 1.1;
+
 /// What has to be done to the pictures of a film.
 pub struct Source {
     codec: String,
     video: VideoProperties,
     edges: Edges,
     raw_fields: Option<Fields>,
+    /// Pictures per second where they come quickest, where the film has no rate or tells an average.
+    pace: Option<i32>,
 }
 
 impl Source {
     pub fn of(facts: &InputFacts) -> Self {
+        let film = rules::film(facts);
+        let pace = film.and_then(|stream| facts.of_stream(stream.index)?.pace);
+        let told = rules::frame_rate(film).map_or(0.0, |(num, den)| f64::from(num) / f64::from(den));
         Self {
             codec: rules::film(facts).map(|stream| stream.codec.clone()).unwrap_or_default(),
             video: rules::film(facts).and_then(|stream| stream.video.clone()).unwrap_or_default(),
             edges: facts.edges,
             raw_fields: facts.raw_fields,
+            pace: pace.filter(|pace| told * AVERAGE < f64::from(*pace)),
+        }
+    }
+
+    /// Tells what follows the rate of the quickest pictures of a film without a steady one: decoders tell an average, or the tick of a clock,
+    /// and encoders choose their level by it.
+    pub fn tell_pace(&self, entry: &gst::Pad) {
+        if let Some(pace) = self.pace {
+            change_caps(entry, move |caps| caps.set("framerate", gst::Fraction::new(pace, 1)));
         }
     }
 
