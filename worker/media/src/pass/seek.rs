@@ -22,6 +22,8 @@ const WORTH_A_SEEK: Duration = Duration::from_secs(1);
 const BEFORE_FIRST_PICTURE: Duration = Duration::from_millis(500);
 /// Media that begin later than this behind a seek's target: it went too far.
 const LATE: Duration = Duration::from_millis(100);
+/// Less than any clock of media can tell.
+const A_LITTLE: Duration = Duration::from_nanos(1);
 /// How far behind the last picture a pass goes on.
 const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
 
@@ -130,7 +132,14 @@ fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
 pub fn perform(bus: &Bus, gates: Option<Gates>, range: &Range, timelines: &Timelines) -> Result<(), Trouble> {
     let Some(gates) = gates else { return Ok(()) };
     let pad = first_data(bus, &gates.reached)?;
-    let start = timelines.video.media(range.start).min(timelines.audio.media(range.start));
+    let target = timelines.video.media(range.start).min(timelines.audio.media(range.start));
+    // By 1.22's tsdemux a seek to the very place where it stands goes nowhere, and what it has read by then is lost: now and then all pictures
+    // up to the next key frame.
+    let start = if range.start.is_zero() {
+        target.saturating_sub(A_LITTLE)
+    } else {
+        target
+    };
     let last = |stop| timelines.video.media(stop).max(timelines.audio.media(stop));
     let (stop_type, stop) = match range.stop {
         Some(stop) => (gst::SeekType::Set, Some(clock(last(stop)))),
