@@ -6,7 +6,10 @@ mod pass_tools;
 use std::{fs, path::Path};
 
 use kinds_tools::{Made, adaptive, animation, colour, corners, cover, hls, made, pixels, snapshot, sprite, transcode, video};
-use mps_proto::{v1, worker::v1::PlanNode};
+use mps_proto::{
+    v1::{self, node_settings::Settings},
+    worker::v1::PlanNode,
+};
 use pass_tools::{ffmpeg, frames, size};
 
 const UPRIGHT: &str = "red lime blue yellow";
@@ -105,7 +108,16 @@ fn turned_and_mirrored_films_are_upright_in_every_kind() {
         };
         let mut all = nodes();
         all.push(transcode("cropped", cropped));
+        all.extend(copies());
         let made = made(&turned, all);
+        for key in ["copy", "segments"] {
+            assert_eq!(corners(&made.good(key), "null", 0.0), wanted, "{key}");
+        }
+        for key in ["mkv", "ts"] {
+            let node = made.result.nodes.iter().find(|node| node.key == key).unwrap();
+            let told: Vec<_> = node.warnings.iter().map(|warning| warning.message.as_str()).collect();
+            assert!(told.iter().any(|warning| warning.contains("turned or mirrored")), "{key}: {told:?}");
+        }
         let is_quarter = told.1 % 180 != 0;
         shown(&made, wanted, if is_quarter { 9.0 / 16.0 } else { 16.0 / 9.0 }, wanted);
         // The crop counts in the upright picture: its left corners.
@@ -115,6 +127,23 @@ fn turned_and_mirrored_films_are_upright_in_every_kind() {
         let info = made.result.input.as_ref().unwrap().streams[0].video.clone().unwrap();
         assert_eq!((info.mirrored, info.rotation_deg), told);
     }
+}
+
+/// Copies into what can say how a picture is turned, and what cannot.
+fn copies() -> Vec<PlanNode> {
+    let copied = || v1::VideoSettings {
+        codec: Some(v1::VideoCodec::Copy.into()),
+        ..Default::default()
+    };
+    let mut segments = hls("segments", copied());
+    if let Some(set) = &mut segments.set {
+        set.segment_format = v1::SegmentFormat::Fmp4.into();
+    }
+    let mut mkv = transcode("mkv", copied());
+    if let Some(Settings::Transcode(settings)) = mkv.settings.as_mut().and_then(|settings| settings.settings.as_mut()) {
+        settings.container = Some(v1::Container::Mkv.into());
+    }
+    vec![transcode("copy", copied()), segments, mkv, hls("ts", copied())]
 }
 
 /// Gives a JPEG an orientation.

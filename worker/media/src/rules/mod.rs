@@ -14,7 +14,7 @@ use mps_proto::{
     worker::v1::Failure,
 };
 
-use crate::{failure, probe::InputFacts};
+use crate::{failure, finish::Turn, probe::InputFacts};
 
 pub use geometry::{Frame, Geometry, pixels};
 pub use offsets::Clip;
@@ -43,6 +43,15 @@ pub fn duration(facts: &InputFacts) -> Option<Duration> {
 pub fn frame_rate(stream: Option<&MediaStream>) -> Option<(i32, i32)> {
     let video = stream?.video.as_ref()?;
     (video.frame_rate_num > 0 && video.frame_rate_den > 0).then_some((video.frame_rate_num, video.frame_rate_den))
+}
+
+/// How the input's picture is turned for display.
+pub fn turn(facts: &InputFacts) -> Turn {
+    let video = film(facts).and_then(|stream| stream.video.as_ref());
+    video.map_or_else(Turn::default, |video| Turn {
+        mirrored: video.mirrored,
+        rotation_deg: video.rotation_deg,
+    })
 }
 
 /// Refuses a stream that no decoder on this machine takes, or none as it should be shown.

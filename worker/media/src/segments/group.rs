@@ -267,7 +267,7 @@ impl Group {
         for (track, (configs, plan)) in self.streams.configs().into_iter().zip(&self.plans).enumerate() {
             let Some(told) = self.told.get_mut(track) else { continue };
             for (number, config) in configs.iter().enumerate().skip(*told) {
-                let bytes = init::section(&[config]);
+                let bytes = init::section(&[config], plan.turn);
                 *told = number + 1;
                 if number == 0 && plan.committed > 0 && !plan.init_sha256.is_empty() {
                     fits_committed(&bytes, plan)?;

@@ -1,9 +1,10 @@
 //! Initialisation sections of fragmented MP4 as CMAF has them: what a decoder must know before any segment.
 
 use super::{boxes::Boxes, config::TrackConfig};
+use crate::finish::Turn;
 
-/// ftyp and moov of the tracks, numbered from 1.
-pub fn section(tracks: &[&TrackConfig]) -> Vec<u8> {
+/// ftyp and moov of the tracks, numbered from 1. `turn`: how pictures are turned for display.
+pub fn section(tracks: &[&TrackConfig], turn: Turn) -> Vec<u8> {
     let mut boxes = Boxes::default();
     boxes.put(b"ftyp", |boxes| {
         boxes.bytes(b"iso6");
@@ -20,12 +21,12 @@ pub fn section(tracks: &[&TrackConfig]) -> Vec<u8> {
             }
             boxes.u16(0x0100);
             boxes.zeros(10);
-            matrix(boxes);
+            matrix(boxes, Turn::default(), (0, 0));
             boxes.zeros(24);
             boxes.u32(tracks.len() as u32 + 1);
         });
         for (number, track) in (1..).zip(tracks) {
-            trak(boxes, number, track);
+            trak(boxes, number, track, turn);
         }
         boxes.put(b"mvex", |boxes| {
             for (number, _) in (1..).zip(tracks) {
@@ -40,13 +41,14 @@ pub fn section(tracks: &[&TrackConfig]) -> Vec<u8> {
     boxes.0
 }
 
-fn matrix(boxes: &mut Boxes) {
-    for value in [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000] {
-        boxes.u32(value);
+fn matrix(boxes: &mut Boxes, turn: Turn, size: (i32, i32)) {
+    for value in turn.matrix(size) {
+        boxes.bytes(&value.to_be_bytes());
     }
 }
 
-fn trak(boxes: &mut Boxes, number: u32, track: &TrackConfig) {
+fn trak(boxes: &mut Boxes, number: u32, track: &TrackConfig, turn: Turn) {
+    let turn = if track.is_video { turn } else { Turn::default() };
     boxes.put(b"trak", |boxes| {
         boxes.full(b"tkhd", 0, 3, |boxes| {
             for value in [0, 0, number, 0, 0] {
@@ -57,7 +59,7 @@ fn trak(boxes: &mut Boxes, number: u32, track: &TrackConfig) {
             boxes.u16(u16::from(!track.is_video) << 8);
             boxes.u16(u16::from(!track.is_video) << 8);
             boxes.u16(0);
-            matrix(boxes);
+            matrix(boxes, turn, (track.width, track.height));
             boxes.u32((track.width as u32) << 16);
             boxes.u32((track.height as u32) << 16);
         });

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     failure,
+    finish::Turn,
     job::Members,
     pass::counters::Counters,
     subtitles::{self, Cue},
@@ -52,6 +53,8 @@ pub struct TrackPlan {
     pub language: String,
     pub display_name: String,
     pub is_default: bool,
+    /// How its pictures are turned for display.
+    pub turn: Turn,
     /// Segments that are committed already, and the checksum of the initialisation segment that they belong to.
     pub committed: i32,
     pub init_sha256: String,

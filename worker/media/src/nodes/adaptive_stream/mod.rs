@@ -18,17 +18,18 @@ use mps_proto::{
 
 use super::{
     Branch, Checking, Job, Made, Needs, Preparing, improve,
-    transcode::{Audio, Video},
+    transcode::{Audio, Video, turned},
 };
 use crate::{
     enhance::PictureEnhancement,
     failure,
+    finish::Turn,
     pass::{
         Graph, Range,
         counters::NodeCounters,
         elements::{branch, link, make, mux_queue, pad},
     },
-    rules::Clip,
+    rules::{Clip, turn},
     segments::{Feed, Finished, SetPlan, SetWriter, TrackPlan, Tracks},
     subtitles,
 };
@@ -117,13 +118,18 @@ impl AdaptiveStream {
     /// Tracks that are cut together. A copied film is cut at key frames of its own, and its sound where it is.
     fn tracks(&self, graph: &mut Graph, node: usize) -> Result<Vec<Tracks>, Failure> {
         let mut groups = Vec::new();
+        let copied = self.videos.iter().any(|video| matches!(video, Video::Copy));
+        let film = TrackPlan {
+            turn: if copied { turn(graph.order.facts) } else { Turn::default() },
+            ..TrackPlan::default()
+        };
         for (number, feed) in self.build_films(graph, node)?.into_iter().enumerate() {
             groups.push(Tracks {
                 feeds: vec![feed],
-                plans: vec![self.plan(number, &TrackPlan::default())],
+                plans: vec![self.plan(number, &film)],
             });
         }
-        let follows_film = self.muxed || self.videos.iter().any(|video| matches!(video, Video::Copy));
+        let follows_film = self.muxed || copied;
         for (number, sound) in (self.videos.len()..).zip(&self.sounds) {
             let feed = self.build_sound(graph, node, number, sound)?;
             match groups.last_mut().filter(|_| follows_film) {
@@ -245,6 +251,7 @@ impl Job for AdaptiveStream {
             pictures: self.pictures.clone(),
             applied: self.applied.clone(),
             warnings: self.warnings.clone(),
+            turned: self.is_ts && self.reads_all() && !turn(graph.order.facts).is_none(),
         }))
     }
 
@@ -271,6 +278,8 @@ struct Streamed {
     pictures: Improvements,
     applied: Vec<AppliedEnhancement>,
     warnings: Vec<Status>,
+    /// Whether copied pictures are turned for display, and segments cannot say it.
+    turned: bool,
 }
 
 impl Streamed {
@@ -302,6 +311,11 @@ impl Branch for Streamed {
             let message = format!("{} renditions are larger than the input and were left out", self.left_out);
             let hint = "set allow_upscale to make them all the same";
             warnings.push(warning(ErrorReason::Unsupported, message, self.left_out as u64, hint));
+        }
+        if self.turned {
+            let message = turned("an MPEG-TS segment");
+            let hint = ("hint", "encode the picture, or choose segments of fragmented MP4".to_owned());
+            warnings.push(failure::warning(ErrorReason::Unsupported, message, &[hint]));
         }
         if self.finished.orphans > 0 {
             let message = format!(

@@ -8,7 +8,7 @@ use mps_proto::{
     worker::v1::{Failure, FileResult},
 };
 
-use super::{Audio, Checking, Made, Transcode, Video, container_rule, expect, film_of};
+use super::{Audio, Checking, Made, Transcode, Video, container_rule, expect};
 use crate::{
     check::check_output,
     failure,
@@ -16,7 +16,7 @@ use crate::{
     outputs::{CHECK_DEADLINE, described},
     pass::{file::Entered, mp3_header, output_path},
     probe::{self, InputFacts},
-    rules::sounds,
+    rules::{sounds, turn},
 };
 
 /// A copy that begins before its clip by more than this is told of.
@@ -108,15 +108,6 @@ fn movie(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Movie {
     }
 }
 
-/// How the input's picture is turned for display.
-fn turn(facts: &InputFacts) -> Turn {
-    let video = film_of(facts).and_then(|stream| stream.video.as_ref());
-    video.map_or_else(Turn::default, |video| Turn {
-        mirrored: false,
-        rotation_deg: video.rotation_deg,
-    })
-}
-
 /// Names of the output's tracks of sound: those of the input's, unless several become one.
 pub fn sound_titles(job: &Transcode, facts: &InputFacts) -> Vec<String> {
     let Some(sound) = &job.sound else { return Vec::new() };
@@ -158,10 +149,7 @@ fn unsaid(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Vec<Status>
     let warn = |message: String, hint: &str| failure::warning(ErrorReason::Unsupported, message, &[("hint", hint.to_owned())]);
     let mut warnings = Vec::new();
     if !turn(facts).is_none() {
-        warnings.push(warn(
-            format!("the picture is turned for display, which {name} cannot say: players show it as it was recorded"),
-            "encode the picture, or choose MP4 or MOV",
-        ));
+        warnings.push(warn(turned(name), "encode the picture, or choose MP4 or MOV"));
     }
     if job.lead.whole() > NOTICED {
         let (start, lead) = (job.clip.start, job.lead.whole());
@@ -180,6 +168,11 @@ fn unsaid(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Vec<Status>
     }
     warnings.extend(late);
     warnings
+}
+
+/// What is said of a copy into something that cannot turn pictures.
+pub fn turned(name: &str) -> String {
+    format!("the picture is turned or mirrored for display, which {name} cannot say: players show it as it was recorded")
 }
 
 /// A copy whose first pictures had no key frame.
