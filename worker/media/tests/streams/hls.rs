@@ -309,6 +309,40 @@ fn copies_are_cut_at_their_own_key_frames_and_lose_nothing() {
 }
 
 #[test]
+fn copies_of_clips_begin_with_the_key_frame_before_them() {
+    let film = Film::new();
+    let source = pictures(&film.path("film.mp4"));
+    let clip = |mut node: PlanNode| {
+        node.start_offset = Duration::from_secs(3).try_into().ok();
+        node.end_offset = Duration::from_secs(7).try_into().ok();
+        node
+    };
+    for (format, sound) in [
+        (SegmentFormat::Ts, copied().1),
+        (SegmentFormat::Fmp4, copied().1),
+        (SegmentFormat::Fmp4, encoded().1),
+    ] {
+        let told = film.stream(clip(node(format, (copied().0, sound))), Vec::new());
+        // Pictures that are decoded before the last one of the clip come along.
+        let cuts = times(&told, 0);
+        near(&cuts[..2], &[0.0, 2.5]);
+        assert!(cuts.len() == 3 && (4.49..4.65).contains(&cuts[2]), "{cuts:?}");
+        let is_ts = format == SegmentFormat::Ts;
+        let picture = joined(&film, &told, 0, if is_ts { "clip.ts" } else { "clip.mp4" });
+        decodes(&picture);
+        // The first picture is that of 2.5 s, and every one up to the end is there.
+        let wanted: Vec<&str> = source.lines().skip(75).take(135).collect();
+        assert!(pictures(&picture).starts_with(&wanted.join("\n")), "{} pictures", frames(&picture));
+        let heard = if is_ts {
+            picture
+        } else {
+            joined(&film, &told, 1, "clip-sound.mp4")
+        };
+        assert!((4.44..4.65).contains(&sound_length(&heard)), "{}", sound_length(&heard));
+    }
+}
+
+#[test]
 fn copies_with_open_gops_and_from_other_containers_lose_nothing() {
     for (arguments, name) in [
         ("-x264-params open-gop=1:keyint=50:min-keyint=50:bframes=3:scenecut=0", "film.mp4"),

@@ -37,7 +37,7 @@ impl AdaptiveStream {
                 &timelines.audio,
             ),
         };
-        let window = graph.packets(self.clip, timeline)?;
+        let window = graph.packets(self.clip, timeline)?.led(self.lead.whole());
         let copy = Copy {
             tee: needed(tee)?,
             kind: &name,

@@ -18,14 +18,14 @@ use mps_proto::{
 
 use super::{
     Branch, Checking, Job, Made, Needs, Preparing, improve,
-    transcode::{Audio, Video, turned},
+    transcode::{Audio, Video, begins_early, turned},
 };
 use crate::{
     enhance::PictureEnhancement,
     failure,
     finish::Turn,
     pass::{
-        Graph, Range,
+        Graph, Range, copy,
         counters::NodeCounters,
         elements::{branch, link, make, mux_queue, pad},
     },
@@ -59,6 +59,8 @@ pub struct AdaptiveStream {
     texts: Vec<subtitles::Track>,
     clip: Clip,
     resume: SetResume,
+    /// Where a copy of the picture begins; known once the input was looked at.
+    lead: copy::Lead,
     /// Renditions that are larger than the input.
     left_out: usize,
     pictures: Improvements,
@@ -105,12 +107,13 @@ impl AdaptiveStream {
         };
         let prefix = format!("n{node}-audio-mux{number}");
         let begin = self.sound_begin(sound);
-        let packets = graph.sound(node, settings, self.part_from(begin), &sound.tracks)?;
+        let (clip, late) = copy::led(self.part_from(begin), self.lead.whole());
+        let packets = graph.sound(node, settings, clip, &sound.tracks)?;
         let (_, guard) = branch(graph.pipeline, &packets, &format!("{prefix}-guard"))?;
         let chain = vec![guard, mux_queue(graph.pipeline, &format!("{prefix}-queue"))?];
         Ok(Feed {
             entry: ended(graph.pipeline, &prefix, chain)?,
-            begin,
+            begin: begin + late,
             copied: false,
         })
     }
@@ -164,7 +167,7 @@ impl AdaptiveStream {
                 is_default: text.is_default,
                 ..TrackPlan::default()
             };
-            (self.plan(number, &plan), text.cues.clone())
+            (self.plan(number, &plan), text.later(self.lead.whole()).cues)
         };
         (media..).zip(&self.texts).map(planned).collect()
     }
@@ -209,6 +212,10 @@ impl Job for AdaptiveStream {
     }
 
     fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        if self.reads_all() {
+            self.lead = copy::lead(preparing, self.clip)?;
+            self.warnings.extend(begins_early(self.clip.start, self.lead, "encode the picture"));
+        }
         let named = self.is_ladder || self.sounds.len() > 1;
         for (number, sound) in self.sounds.iter_mut().enumerate() {
             let Audio::Encode(settings) = &mut sound.how else { continue };

@@ -16,6 +16,7 @@ use crate::{
     },
     pass::{
         audio::AudioEncode,
+        copy,
         encoders::{Gop, VideoEncode},
     },
     probe::InputFacts,
@@ -58,6 +59,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         texts: subtitles::tracks(&node.subtitles, context, clip)?,
         clip,
         resume: resume.unwrap_or_default(),
+        lead: copy::Lead::default(),
         left_out,
         pictures,
         applied: Vec::new(),

@@ -12,7 +12,7 @@ use crate::{
         improve,
         transcode::{Audio, Film, Video},
     },
-    pass::containers,
+    pass::{containers, copy},
     rules,
     segments::TrackPlan,
 };
@@ -43,6 +43,7 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, set: &PlanSet, settings: &Trans
         texts: film.extras.subtitles,
         clip: film.clip,
         resume: resume.unwrap_or_default(),
+        lead: copy::Lead::default(),
         left_out: 0,
         pictures,
         applied: Vec::new(),

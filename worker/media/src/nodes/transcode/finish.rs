@@ -14,7 +14,7 @@ use crate::{
     failure,
     finish::{self, Kind, Movie, Track, Turn},
     outputs::{CHECK_DEADLINE, described},
-    pass::{file::Entered, mp3_header, output_path},
+    pass::{copy, file::Entered, mp3_header, output_path},
     probe::{self, InputFacts},
     rules::{sounds, turn},
 };
@@ -151,23 +151,26 @@ fn unsaid(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Vec<Status>
     if !turn(facts).is_none() {
         warnings.push(warn(turned(name), "encode the picture, or choose MP4 or MOV"));
     }
-    if job.lead.whole() > NOTICED {
-        let (start, lead) = (job.clip.start, job.lead.whole());
-        let begins = if lead < start + Duration::from_millis(1) {
-            format!("at {:.3} s of the input", start.saturating_sub(lead).as_secs_f64())
-        } else {
-            "in front of what the input shows".to_owned()
-        };
-        warnings.push(warn(
-            format!(
-                "the copy begins with the key frame {begins}, {:.3} s before its start",
-                job.lead.whole().as_secs_f64()
-            ),
-            "encode the picture, or choose MP4 or MOV, which can hide what is before the start",
-        ));
-    }
+    let hint = "encode the picture, or choose MP4 or MOV, which can hide what is before the start";
+    warnings.extend(begins_early(job.clip.start, job.lead, hint));
     warnings.extend(late);
     warnings
+}
+
+/// What is said of a copy that begins before its clip, and whose container cannot hide that.
+pub fn begins_early(start: Duration, lead: copy::Lead, hint: &str) -> Option<Status> {
+    let lead = lead.whole();
+    let begins = if lead < start + Duration::from_millis(1) {
+        format!("at {:.3} s of the input", start.saturating_sub(lead).as_secs_f64())
+    } else {
+        "in front of what the input shows".to_owned()
+    };
+    let message = format!(
+        "the copy begins with the key frame {begins}, {:.3} s before its start",
+        lead.as_secs_f64()
+    );
+    let warning = || failure::warning(ErrorReason::Unsupported, message, &[("hint", hint.to_owned())]);
+    (lead > NOTICED).then(warning)
 }
 
 /// What is said of a copy into something that cannot turn pictures.

@@ -38,7 +38,7 @@ use crate::{
 };
 
 pub use audio::{Audio, Sound};
-pub use finish::turned;
+pub use finish::{begins_early, turned};
 pub use tracks::{Selected, select};
 
 /// One film or sound file.
