@@ -234,3 +234,26 @@ fn sound_of_cameras_and_colours_of_av1_are_kept() {
     let nclx = [&b"colrnclx"[..], &[0, 9, 0, 16, 0, 9, 0]].concat();
     assert!(bytes.windows(nclx.len()).any(|window| window == nclx));
 }
+
+#[test]
+fn what_a_copy_leaves_out_is_told_once() {
+    let film = Film::new();
+    let chapters = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=Two\n";
+    fs::write(film.path("chapters.txt"), chapters).unwrap();
+    fs::write(film.path("words.srt"), "1\n00:00:00,000 --> 00:00:02,000\nWords\n").unwrap();
+    let [told, words] = ["chapters.txt", "words.srt"].map(|name| film.path(name).display().to_string());
+    let more = format!("-i {words} -i {told} -map 0:v -map 0:v -map 0:a -map 1 -map_metadata 2 -c:v copy -timecode 01:00:00:00");
+    remade(&film, "more.mp4", &format!("{more} -c:a aac -c:s mov_text"));
+    remade(&film, "more.mkv", &format!("{more} -c:a aac -c:s srt"));
+    for (input, wanted) in [
+        (
+            "more.mp4",
+            "1 further video track, 1 subtitle track, 2 chapters, 2 timecode tracks of the input",
+        ),
+        ("more.mkv", "1 further video track, 1 subtitle track, 2 chapters of the input"),
+    ] {
+        let made = run(&film, input, vec![copy(Container::Mp4)]);
+        let told = warnings(&made[0]);
+        assert!(told.contains(wanted) && !told.contains(';'), "{input}: {told}");
+    }
+}

@@ -20,6 +20,12 @@ const VIDEO: u8 = 1;
 const INFORMATION: u32 = 0x1549_a966;
 const DURATION: u32 = 0x4489;
 const SCALE: u32 = 0x002a_d7b1;
+const CHAPTERS: u32 = 0x1043_a770;
+const EDITION: u32 = 0x45b9;
+const CHAPTER: u32 = 0xb6;
+const ATTACHMENTS: u32 = 0x1941_a469;
+const ATTACHED_FILE: u32 = 0x61a7;
+const MEDIA_TYPE: u32 = 0x4660;
 const USUAL_SCALE_NS: u64 = 1_000_000;
 
 /// What is read of a track of pictures.
@@ -43,6 +49,22 @@ pub fn video_tracks(head: &[u8]) -> Vec<VideoTrack> {
         .filter(|entry| is_video(entry.body))
         .map(|entry| video_track(entry.body))
         .collect()
+}
+
+/// How many chapters it has, and how many attached files that are no pictures; `head`: as above.
+pub fn beside(head: &[u8]) -> (usize, usize) {
+    let segment = elements(head).find(|found| found.id == SEGMENT);
+    let inside = |id: u32, part: u32| {
+        let found = segment
+            .iter()
+            .flat_map(|segment| elements(segment.body))
+            .filter(move |found| found.id == id);
+        found.flat_map(|found| elements(found.body)).filter(move |found| found.id == part)
+    };
+    let chapters = inside(CHAPTERS, EDITION).map(|edition| elements(edition.body).filter(|found| found.id == CHAPTER).count());
+    let is_picture = |file: &Element| elements(file.body).any(|found| found.id == MEDIA_TYPE && found.body.starts_with(b"image/"));
+    let attached = inside(ATTACHMENTS, ATTACHED_FILE).filter(|file| !is_picture(file));
+    (chapters.max().unwrap_or(0), attached.count())
 }
 
 /// How long the file lasts, as its head says; recordings that were never finished say nothing.

@@ -30,21 +30,21 @@ impl Description {
     }
 
     /// Of the tracks of a Matroska or WebM file; what cannot be read tells nothing.
-    pub fn of_matroska(path: &Path) -> Vec<Self> {
-        let mut head = Vec::new();
-        if File::open(path)
-            .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
-            .is_err()
-        {
-            return Vec::new();
-        }
-        let described = matroska::video_tracks(&head).into_iter().map(|track| Self {
+    pub fn of_matroska(head: &[u8]) -> Vec<Self> {
+        let described = matroska::video_tracks(head).into_iter().map(|track| Self {
             track: track.number,
             dolby_vision: track.dolby_vision,
             full_range: None,
         });
         described.collect()
     }
+}
+
+/// The beginning of a Matroska or WebM file; empty where it cannot be read.
+pub fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.map(|_| head).unwrap_or_default()
 }
 
 /// Completes what is known of streams.

@@ -36,6 +36,7 @@ pub fn facts(path: &Path, extent: Extent, ends: Instant) -> Result<InputFacts, F
     facts.trim = Trim::of_mp4(&index, sound_rate);
     facts.sound_edit = !index.fragmented && index.only_sound().is_some_and(|track| track.skips);
     facts.fragmented = index.fragmented;
+    facts.beside = index.beside;
     let by_index = index.duration.map(|duration| duration.saturating_sub(facts.zero));
     facts.promised_duration = by_index.or(facts.promised_duration.filter(|_| !index.fragmented));
     if let Some(duration) = by_index.or(index.measured) {

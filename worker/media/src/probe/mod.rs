@@ -1,5 +1,6 @@
 //! What an input contains and how it must be read.
 
+mod beside;
 mod descriptions;
 mod elementary;
 mod facts;
@@ -28,6 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use beside::Beside;
 use descriptions::Description;
 use mpegts::Transport;
 use mps_proto::{
@@ -98,6 +100,8 @@ pub struct InputFacts {
     pub undecodable: Vec<i32>,
     /// Profiles of Dolby Vision by the indices of films whose pictures are wrong without it.
     pub dolby_vision_alone: BTreeMap<i32, u8>,
+    /// What it holds beside its streams.
+    pub beside: Beside,
     /// What each node is told of the input.
     pub warnings: Vec<rpc::Status>,
 }
@@ -189,7 +193,9 @@ fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, exte
         ..InputFacts::default()
     };
     if ["matroska", "webm"].contains(&container) {
-        descriptions::fill(&mut facts, &Description::of_matroska(path));
+        let head = descriptions::head(path);
+        descriptions::fill(&mut facts, &Description::of_matroska(&head));
+        facts.beside = Beside::of_matroska(&head);
     }
     shape::by_file(&mut facts, path);
     Ok(facts)

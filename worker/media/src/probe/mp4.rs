@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File, io, path::Path, time::Duration};
 
-use super::{fragments, pace, tracks};
+use super::{beside::Beside, fragments, pace, tracks};
 use crate::{
     isobmff::{self, FileBox, be32, be64, child, children, descendant},
     parse::{
@@ -43,6 +43,7 @@ pub struct Index {
     pub unreadable: Vec<[u8; 4]>,
     /// Sample formats of PCM by the tracks' numbers, in GStreamer's words.
     pub formats: Vec<(u32, &'static str)>,
+    pub beside: Beside,
 }
 
 /// One track of the index.
@@ -169,6 +170,7 @@ fn missing_media(boxes: &[FileBox], size: u64) -> u64 {
 fn read_movie(moov: &[u8], size: u64, index: &mut Index) {
     let (timescale, length) = child(moov, b"mvhd").and_then(timed_header).unwrap_or((0, None));
     index.fragmented = child(moov, b"mvex").is_some();
+    index.beside = Beside::of_mp4(moov);
     index.duration = if index.fragmented {
         fragments_duration(moov, timescale)
     } else {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use mps_proto::v1::VideoCodec;
+use mps_proto::{
+    rpc::Status,
+    v1::{ErrorReason, VideoCodec},
+};
 
 use super::{Audio, Transcode, Video, audio::codec_name};
 use crate::{
     check::{Expectation, Sound, Span},
+    failure,
     pass::{counters::Stretch, file::Entered},
     probe::InputFacts,
     rules::{self, sounds},
@@ -88,6 +92,18 @@ fn codecs(sound: &super::Sound, facts: &InputFacts) -> Vec<String> {
             vec![codec_name(settings.codec).to_owned(); count]
         }
     }
+}
+
+/// What a copy of all streams leaves out, since it takes one film and its sound alone.
+pub fn left_out(facts: &InputFacts) -> Option<Status> {
+    let count = |kind: &str| facts.media.streams.iter().filter(|stream| stream.kind == kind).count();
+    let words = facts.beside.in_words(count("subtitle"), count("video").saturating_sub(1))?;
+    let hint = "keep the input if they are needed; subtitles can be given to the node";
+    Some(failure::warning(
+        ErrorReason::Unsupported,
+        format!("the copy takes the picture and its sound, and leaves out {words} of the input"),
+        &[("hint", hint.to_owned())],
+    ))
 }
 
 fn video_name(codec: VideoCodec) -> &'static str {

@@ -9,7 +9,7 @@ mod video;
 use std::time::Duration;
 
 use mps_proto::{
-    v1::{Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
+    v1::{AudioCodec, Container, ErrorReason, MetadataPolicy, TranscodeSettings, VideoCodec, VideoSettings},
     worker::v1::{Failure, PlanNode, PlanOutput},
 };
 
@@ -132,6 +132,13 @@ impl Film {
             Some(length) => Clip::of_still(start, end, length)?,
             None => Clip::resolve(start, end, duration(facts), frame_rate(film))?,
         };
+        let copies_all = |settings: &TranscodeSettings| {
+            let sound = settings.audio.as_ref().is_none_or(|audio| audio.codec() == AudioCodec::Copy);
+            settings.video.as_ref().is_some_and(|video| video.codec() == VideoCodec::Copy) && sound
+        };
+        if copies_all(settings) {
+            warnings.extend(expect::left_out(facts));
+        }
         let mut video = asked.map(|video| video_job(video, rule, still, facts)).transpose()?;
         let mut extras = Extras {
             sound: settings.audio.as_ref().and_then(|audio| audio.enhancement),
