@@ -8,13 +8,17 @@ use std::{
 
 use crate::isobmff::{self, FileBox, be32, be64, boxed, rebuilt};
 
-/// Rewrites the file by a temporary one beside it; does nothing when moov already stands in front. Adjusts stco and co64.
-pub fn move_index_first(path: &Path) -> io::Result<()> {
-    move_changed_index_first(path, Ok)
+/// Bytes that a slow disk writes in a few seconds.
+const COPIED_AT_ONCE: u64 = 16 << 20;
+
+/// Rewrites the file by a temporary one beside it; does nothing when moov already stands in front. Adjusts stco and co64. `tick`: to be called
+/// while bytes move.
+pub fn move_index_first(path: &Path, tick: &dyn Fn()) -> io::Result<()> {
+    move_changed_index_first(path, Ok, tick)
 }
 
 /// The same with another index, which `change` makes of the one that stands behind the media.
-pub fn move_changed_index_first(path: &Path, change: impl FnOnce(Vec<u8>) -> io::Result<Vec<u8>>) -> io::Result<()> {
+pub fn move_changed_index_first(path: &Path, change: impl FnOnce(Vec<u8>) -> io::Result<Vec<u8>>, tick: &dyn Fn()) -> io::Result<()> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let boxes = isobmff::top_level(&mut file, size)?;
@@ -31,7 +35,7 @@ pub fn move_changed_index_first(path: &Path, change: impl FnOnce(Vec<u8>) -> io:
     let body = change(isobmff::read_body(&mut file, &moov)?)?;
     let index = shifted_index(&body, mdat.start, moov.start)?;
     let target = Replacement::beside(path)?;
-    write_reordered(&mut file, &boxes, &mdat, &index, &target)?;
+    write_reordered(&mut file, &boxes, &mdat, &index, (&target, tick))?;
     target.replace(path)
 }
 
@@ -136,18 +140,28 @@ fn moved_wide_offsets(body: &[u8], shift: &Shift) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-fn write_reordered(file: &mut File, boxes: &[FileBox], first_media: &FileBox, index: &[u8], target: &Replacement) -> io::Result<()> {
+fn write_reordered(
+    file: &mut File,
+    boxes: &[FileBox],
+    first_media: &FileBox,
+    index: &[u8],
+    (target, tick): (&Replacement, &dyn Fn()),
+) -> io::Result<()> {
     let mut out = &target.file;
     for found in boxes.iter().filter(|found| found.kind != *b"moov") {
         if found.start == first_media.start {
             out.write_all(index)?;
         }
         file.seek(SeekFrom::Start(found.start))?;
-        let length = found.end - found.start;
-        // On Linux the kernel copies, without a turn through our memory.
-        let copied = io::copy(&mut (&*file).take(length), &mut out)?;
-        if copied < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let mut left = found.end - found.start;
+        while left > 0 {
+            let length = left.min(COPIED_AT_ONCE);
+            // On Linux the kernel copies, without a turn through our memory.
+            if io::copy(&mut (&*file).take(length), &mut out)? < length {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            left -= length;
+            tick();
         }
     }
     Ok(())
@@ -230,7 +244,7 @@ mod tests {
         bytes.extend(boxed(b"mdat", b"media"));
         bytes.extend(boxed(b"moov", &moov(b"stco", &[0, 0], 1000)));
         fs::write(&path, &bytes).unwrap();
-        assert!(move_index_first(&path).is_err());
+        assert!(move_index_first(&path, &|| ()).is_err());
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -149,6 +149,8 @@ pub struct Checking<'a> {
     pub facts: &'a InputFacts,
     pub folder: &'a Path,
     pub counters: &'a NodeCounters,
+    /// To be called while something moves.
+    pub tick: &'a dyn Fn(),
 }
 
 /// What a node made.

@@ -109,7 +109,9 @@ fn process(
                 Some(failure) => Err(failure.clone()),
                 None => branches,
             };
+            let tick = || reporter.moved(&counters);
             let checking = Checking {
+                tick: &tick,
                 facts,
                 folder,
                 counters: of_node,

@@ -49,10 +49,13 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    fn is_due(&self) -> bool {
+        self.last.get().is_none_or(|last| last.elapsed() >= EVERY)
+    }
+
     /// Reports, unless the last report of this phase is younger than a second.
     pub fn report(&self, counters: &Counters, phase: Phase) {
-        let due = self.last.get().is_none_or(|last| last.elapsed() >= EVERY);
-        if !due && phase == Phase::Processing {
+        if !self.is_due() && phase == Phase::Processing {
             return;
         }
         self.last.set(Some(Instant::now()));
@@ -65,6 +68,14 @@ impl<'a> Reporter<'a> {
             nodes: nodes.collect(),
             ticks: counters.ticks.load(Relaxed) as i64 + self.extra_ticks.get(),
         });
+    }
+
+    /// Files move on while they are finished or checked; told about once a second.
+    pub fn moved(&self, counters: &Counters) {
+        self.extra_ticks.set(self.extra_ticks.get() + 1);
+        if self.is_due() {
+            self.report(counters, Phase::Checking);
+        }
     }
 
     /// A node's files were checked: that is movement too.

@@ -136,16 +136,19 @@ pub enum Trouble {
 /// Is told of each packet: the number of its track, the pad where its caps stand, and its presentation time in the time of the media.
 pub type Watch = Arc<dyn Fn(usize, &gst::Pad, &gst::Buffer, Option<Duration>) + Send + Sync>;
 
+/// What is told of packets, and what is to be called while they come.
+pub type Watching<'a> = (Option<&'a Watch>, &'a dyn Fn());
+
 /// Walks a file. Blocks, at most for the deadline.
 pub fn walk(path: &Path, reading: &Reading, until: Until, deadline: Duration) -> Walk {
-    walk_watched(path, reading, until, deadline, None)
+    walk_watched(path, reading, until, deadline, (None, &|| ()))
 }
 
-/// The same, telling of each packet.
+/// The same, telling of each packet. `tick`: to be called while packets come.
 ///
 /// parsebin loses an error that its demuxer posts while it is being plugged, and then waits for ever; the same file shows its
 /// error in the next try. So a try that shows no stream within its time is followed by another one.
-pub fn walk_watched(path: &Path, reading: &Reading, until: Until, deadline: Duration, watch: Option<&Watch>) -> Walk {
+pub fn walk_watched(path: &Path, reading: &Reading, until: Until, deadline: Duration, watch: Watching) -> Walk {
     let ends = Instant::now() + deadline;
     for patience in FIRST_STREAM_PATIENCE {
         let walk = walk_once(path, reading, until, ends, *patience, watch);
@@ -156,8 +159,8 @@ pub fn walk_watched(path: &Path, reading: &Reading, until: Until, deadline: Dura
     walk_once(path, reading, until, ends, deadline, watch)
 }
 
-fn walk_once(path: &Path, reading: &Reading, until: Until, ends: Instant, patience: Duration, watch: Option<&Watch>) -> Walk {
-    let reader = match Reader::start(path, reading, watch) {
+fn walk_once(path: &Path, reading: &Reading, until: Until, ends: Instant, patience: Duration, watch: Watching) -> Walk {
+    let reader = match Reader::start(path, reading, watch.0) {
         Ok(reader) => reader,
         Err(error) => {
             return Walk {
@@ -166,7 +169,10 @@ fn walk_once(path: &Path, reading: &Reading, until: Until, ends: Instant, patien
             };
         }
     };
-    let trouble = reader.wait(until, ends, Instant::now() + patience);
+    let trouble = reader.wait(until, ends, Instant::now() + patience, watch.1);
+    if reader.packets() > 0 {
+        watch.1();
+    }
     let whole = until == Until::End && trouble.is_none();
     Walk {
         whole,
@@ -229,13 +235,18 @@ impl Reader {
         Ok(reader)
     }
 
-    fn wait(&self, until: Until, ends: Instant, first_stream_until: Instant) -> Option<Trouble> {
+    fn wait(&self, until: Until, ends: Instant, first_stream_until: Instant, tick: &dyn Fn()) -> Option<Trouble> {
         let Some(bus) = self.pipeline.bus() else {
             return Some(Trouble::Setup("the pipeline has no bus".into()));
         };
         let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
-        let mut known_since = None;
+        let (mut known_since, mut seen) = (None, 0);
         loop {
+            let packets = self.packets();
+            if packets > seen {
+                seen = packets;
+                tick();
+            }
             if let Some(message) = bus.timed_pop_filtered(POLL, &kinds) {
                 return match message.view() {
                     gst::MessageView::Error(error) => Some(trouble_of(error)),
@@ -250,6 +261,11 @@ impl Reader {
                 return Some(Trouble::Deadline);
             }
         }
+    }
+
+    /// How many packets came.
+    fn packets(&self) -> u64 {
+        lock(&self.shared.taps).iter().map(|tap| lock(&tap.track).packets).sum()
     }
 
     fn has_seen_enough(&self, known_since: &mut Option<Instant>) -> bool {

@@ -2,7 +2,7 @@
 
 mod odd_corpus;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{cell::Cell, path::Path, process::Command, time::Duration};
 
 use mps_media::{
     check::{Expectation, Sound, Span, check_output},
@@ -33,7 +33,7 @@ fn track(codec: &str) -> Vec<Sound> {
 }
 
 fn refusal(path: &Path, expected: &Expectation) -> String {
-    check_output(path, expected, DEADLINE)
+    check_output(path, expected, DEADLINE, &|| ())
         .expect_err("it should not pass")
         .status
         .unwrap()
@@ -54,7 +54,7 @@ fn decoded_md5(path: &Path) -> String {
 #[test]
 fn a_right_film_passes_and_is_described() {
     let corpus = Corpus::new();
-    let media = check_output(&corpus.make("faststart"), &film(2.0, 60), DEADLINE).unwrap();
+    let media = check_output(&corpus.make("faststart"), &film(2.0, 60), DEADLINE, &|| ()).unwrap();
     assert_eq!(media.container, "mp4");
     assert_eq!(media.streams.len(), 2);
     let video = &media.streams[0];
@@ -72,7 +72,7 @@ fn a_long_film_passes_by_samples() {
     );
     let mut expected = film(30.0, 300);
     expected.duration_tolerance = Duration::from_millis(100);
-    check_output(&path, &expected, DEADLINE).unwrap();
+    check_output(&path, &expected, DEADLINE, &|| ()).unwrap();
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn transport_streams_pass_whatever_their_key_frames() {
             sound: track("mp2"),
             ..film(5.0, 125)
         };
-        check_output(&path, &expected, DEADLINE).unwrap_or_else(|failure| panic!("{encoder}: {failure:?}"));
+        check_output(&path, &expected, DEADLINE, &|| ()).unwrap_or_else(|failure| panic!("{encoder}: {failure:?}"));
     }
 }
 
@@ -156,12 +156,12 @@ fn sound_and_pictures_pass() {
         sound: track("aac"),
         ..Expectation::default()
     };
-    check_output(&corpus.make("no_video"), &sound, DEADLINE).unwrap();
+    check_output(&corpus.make("no_video"), &sound, DEADLINE, &|| ()).unwrap();
     let mp3 = Expectation {
         sound: track("mp3"),
         ..sound
     };
-    check_output(&corpus.make("mp3"), &mp3, DEADLINE).unwrap();
+    check_output(&corpus.make("mp3"), &mp3, DEADLINE, &|| ()).unwrap();
     for (case, codec) in [("still_png", "png"), ("still_jpg", "jpeg"), ("still_webp", "webp")] {
         let path = corpus.make(case);
         let picture = Expectation {
@@ -170,7 +170,7 @@ fn sound_and_pictures_pass() {
             height_px: 90,
             ..Expectation::default()
         };
-        check_output(&path, &picture, DEADLINE).unwrap();
+        check_output(&path, &picture, DEADLINE, &|| ()).unwrap();
         let wrong = Expectation {
             width_px: 90,
             ..picture.clone()
@@ -178,8 +178,29 @@ fn sound_and_pictures_pass() {
         assert!(refusal(&path, &wrong).contains("160x90"), "{case}");
         let half = corpus.cut(&path, "half", 50);
         // A decoder may make up the missing half of a JPEG; the others tell.
-        assert!(codec == "jpeg" || check_output(&half, &picture, DEADLINE).is_err(), "{case}");
+        assert!(
+            codec == "jpeg" || check_output(&half, &picture, DEADLINE, &|| ()).is_err(),
+            "{case}"
+        );
     }
+}
+
+#[test]
+fn large_files_tick_while_they_are_finished_and_checked() {
+    let corpus = Corpus::new();
+    // Noise that no encoder makes smaller: 36 MB.
+    let path = corpus.ffmpeg(
+        "large.mov",
+        "-f lavfi -i nullsrc=s=1280x720:r=10:d=2,geq=lum='random(1)*255':cb=128:cr=128 -c:v rawvideo -pix_fmt uyvy422",
+    );
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let ticks = Cell::new(0);
+    let tick = || ticks.set(ticks.get() + 1);
+    move_index_first(&path, &tick).unwrap();
+    assert!(ticks.get() >= bytes >> 24, "{} ticks for {bytes} bytes", ticks.get());
+    ticks.set(0);
+    check_output(&corpus.make("plain"), &film(2.0, 60), DEADLINE, &tick).unwrap();
+    assert!(ticks.get() > 0);
 }
 
 #[test]
@@ -188,12 +209,12 @@ fn moving_the_index_keeps_every_packet() {
     let path = corpus.make("plain");
     let before = decoded_md5(&path);
     assert!(!before.is_empty());
-    move_index_first(&path).unwrap();
+    move_index_first(&path, &|| ()).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let at = |kind: &[u8]| bytes.windows(4).position(|window| window == kind).unwrap();
     assert!(at(b"moov") < at(b"mdat"));
     assert_eq!(decoded_md5(&path), before);
-    move_index_first(&path).unwrap();
+    move_index_first(&path, &|| ()).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    check_output(&path, &film(2.0, 60), DEADLINE).unwrap();
+    check_output(&path, &film(2.0, 60), DEADLINE, &|| ()).unwrap();
 }

@@ -70,6 +70,8 @@ pub struct Span {
 const CHECK_DEADLINE_OF_PICTURE: Duration = Duration::from_secs(60);
 /// Packets that the sound of an MP3 is padded with, by encoder and decoder.
 const MP3_PADDING_PACKETS: u32 = 3;
+/// Files are read at this rate at least, on a busy disk.
+const SLOWEST_BYTES_PER_SECOND: u64 = 8 << 20;
 /// Files up to this are decoded whole.
 const DECODED_WHOLE: Duration = Duration::from_secs(3);
 /// How much is decoded at the start and at each sample.
@@ -80,9 +82,12 @@ const TAIL: Duration = Duration::from_millis(500);
 const ONE_MORE_FROM: Duration = Duration::from_secs(20);
 const THREE_MORE_FROM: Duration = Duration::from_secs(600);
 
-/// Checks a file and says what it contains. The failure has reason OUTPUT_CHECK_FAILED.
-pub fn check_output(path: &Path, expected: &Expectation, deadline: Duration) -> Result<MediaInfo, Failure> {
-    check(path, expected, Instant::now() + deadline).map_err(|problem| refused(&problem))
+/// Checks a file and says what it contains. The failure has reason OUTPUT_CHECK_FAILED. `deadline`: for a small file, and large ones have longer;
+/// `tick`: to be called while something moves.
+pub fn check_output(path: &Path, expected: &Expectation, deadline: Duration, tick: &dyn Fn()) -> Result<MediaInfo, Failure> {
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    let deadline = deadline + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
+    check(path, expected, Instant::now() + deadline, tick).map_err(|problem| refused(&problem))
 }
 
 fn refused(problem: &str) -> Failure {
@@ -93,7 +98,7 @@ fn refused(problem: &str) -> Failure {
     )
 }
 
-fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo, String> {
+fn check(path: &Path, expected: &Expectation, ends: Instant, tick: &dyn Fn()) -> Result<MediaInfo, String> {
     let size = std::fs::metadata(path)
         .map_err(|error| format!("it cannot be read: {error}"))?
         .len();
@@ -105,7 +110,7 @@ fn check(path: &Path, expected: &Expectation, ends: Instant) -> Result<MediaInfo
     let before = damage::count();
     let windows = expected.duration.map(windows).unwrap_or_default();
     let samples = Samples::new(windows.clone());
-    let walk = walk_watched(path, &Reading::default(), Until::End, left(ends), Some(&samples.watch()));
+    let walk = walk_watched(path, &Reading::default(), Until::End, left(ends), (Some(&samples.watch()), tick));
     if let Some(trouble) = &walk.trouble {
         return Err(trouble.to_string());
     }

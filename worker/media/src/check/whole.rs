@@ -16,8 +16,12 @@ use crate::probe;
 const DECODED_EVERY: usize = 100;
 const TAIL_BYTES: u64 = 8;
 
-/// Checks the pictures of a series, all of one kind; gives what each contains.
-pub fn check_series<'a>(paths: impl ExactSizeIterator<Item = &'a Path>, expected: &Expectation) -> Result<Vec<MediaInfo>, Failure> {
+/// Checks the pictures of a series, all of one kind; gives what each contains. `tick`: to be called after each.
+pub fn check_series<'a>(
+    paths: impl ExactSizeIterator<Item = &'a Path>,
+    expected: &Expectation,
+    tick: &dyn Fn(),
+) -> Result<Vec<MediaInfo>, Failure> {
     let last = paths.len().saturating_sub(1);
     let mut found: Vec<MediaInfo> = Vec::with_capacity(paths.len());
     for (number, path) in paths.enumerate() {
@@ -27,9 +31,10 @@ pub fn check_series<'a>(paths: impl ExactSizeIterator<Item = &'a Path>, expected
                 size_bytes: whole(path, expected).map_err(|problem| refused(&problem))?,
                 ..like.clone()
             },
-            None => check_output(path, expected, CHECK_DEADLINE_OF_PICTURE)?,
+            None => check_output(path, expected, CHECK_DEADLINE_OF_PICTURE, tick)?,
         };
         found.push(media);
+        tick();
     }
     Ok(found)
 }

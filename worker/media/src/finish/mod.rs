@@ -21,10 +21,10 @@ pub use turn::Turn;
 const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
 /// Puts it into the file, and the index of an MP4 in front of the media. A presentation that begins behind its media does so once it is
-/// `settled`: all that was written can be read until then.
-pub fn write(path: &Path, movie: &Movie, index_first: bool) -> io::Result<()> {
+/// `settled`: all that was written can be read until then. `tick`: to be called while bytes move.
+pub fn write(path: &Path, movie: &Movie, index_first: bool, tick: &dyn Fn()) -> io::Result<()> {
     if index_first {
-        return faststart::move_changed_index_first(path, |index| movie::changed(&index, movie));
+        return faststart::move_changed_index_first(path, |index| movie::changed(&index, movie), tick);
     }
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut start = [0u8; 4];

@@ -206,7 +206,7 @@ impl Branch for Chosen {
             };
         };
         write_one(best.buffer, &best.caps, &job.style, &path)?;
-        let media = check_output(&path, &style::expectation(&job.style), CHECK_DEADLINE)?;
+        let media = check_output(&path, &style::expectation(&job.style), CHECK_DEADLINE, checking.tick)?;
         Ok(Made {
             files: vec![described(&job.output, &path, media, Some(best.time))],
             ..Made::default()

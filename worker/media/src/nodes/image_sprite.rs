@@ -215,14 +215,14 @@ impl Branch for Tiled {
             return Err(style::missing(Duration::ZERO));
         }
         Ok(Made {
-            series: series(job, &sheets, count)?,
+            series: series(job, &sheets, count, checking.tick)?,
             files: vec![write_vtt(job, &sheets, count, checking.folder)?],
             ..Made::default()
         })
     }
 }
 
-fn series(job: &Sprite, sheets: &Sheets, count: usize) -> Result<Vec<SeriesFile>, Failure> {
+fn series(job: &Sprite, sheets: &Sheets, count: usize, tick: &dyn Fn()) -> Result<Vec<SeriesFile>, Failure> {
     let layout = &sheets.layout;
     let codec = match layout.format {
         ImageFormat::Png => "png",
@@ -240,7 +240,7 @@ fn series(job: &Sprite, sheets: &Sheets, count: usize) -> Result<Vec<SeriesFile>
         };
         let path = layout.path(sheet);
         files.push(SeriesFile {
-            media: Some(check_output(&path, &expected, CHECK_DEADLINE)?),
+            media: Some(check_output(&path, &expected, CHECK_DEADLINE, tick)?),
             path: path.display().to_string(),
             source_offset: (job.sampling.distance * (sheet * layout.tiles()) as u32).try_into().ok(),
         });

@@ -139,7 +139,11 @@ impl Branch for Taken {
         if files.is_empty() {
             return Err(style::missing(self.job.sampling.times.get(0).unwrap_or_default()));
         }
-        let media = check_series(files.iter().map(PathBuf::as_path), &style::expectation(&self.job.style))?;
+        let media = check_series(
+            files.iter().map(PathBuf::as_path),
+            &style::expectation(&self.job.style),
+            checking.tick,
+        )?;
         let series = files.iter().zip(media).zip(times).map(|((path, media), time)| SeriesFile {
             path: path.display().to_string(),
             media: Some(media),

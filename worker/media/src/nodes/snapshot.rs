@@ -120,7 +120,7 @@ impl Branch for Taken {
         for (number, picture) in self.job.pictures.iter().enumerate() {
             let time = times.get(number).copied().ok_or_else(|| style::missing(picture.offset))?;
             let path = output_path(checking.folder, &picture.output);
-            let media = check_output(&path, &style::expectation(&self.job.style), CHECK_DEADLINE)?;
+            let media = check_output(&path, &style::expectation(&self.job.style), CHECK_DEADLINE, checking.tick)?;
             made.files.push(described(&picture.output, &path, media, Some(time)));
         }
         Ok(made)

@@ -44,11 +44,16 @@ fn file(job: &Transcode, entered: &Entered, checking: &Checking) -> Result<FileR
             "give the worker more scratch space",
         )
     };
-    finish::write(&path, &movie, container_rule(job.container)?.index_first).map_err(unwritable)?;
+    finish::write(&path, &movie, container_rule(job.container)?.index_first, checking.tick).map_err(unwritable)?;
     if let Some(samples) = &entered.samples {
         mp3_header::write(&path, samples.load(Relaxed)).map_err(unwritable)?;
     }
-    let mut media = check_output(&path, &expect::expectation(job, entered, checking.facts), CHECK_DEADLINE)?;
+    let mut media = check_output(
+        &path,
+        &expect::expectation(job, entered, checking.facts),
+        CHECK_DEADLINE,
+        checking.tick,
+    )?;
     finish::settle(&path, &movie).map_err(unwritable)?;
     if movie.is_cut() {
         settled(&path, &mut media)?;
