@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc, time::Durati
 use mps_proto::worker::v1::{ChildMember, Failure, FileResult, NodeResult, PlanNode, SetResume};
 
 use crate::{
+    enhance::sound::Heard,
     pass::{Graph, Range, counters::NodeCounters},
     probe::InputFacts,
     timeline::Timelines,
@@ -82,6 +83,8 @@ pub struct Preparing<'a> {
     pub timelines: &'a Timelines,
     pub folder: &'a Path,
     pub max_pixels: u64,
+    /// How loud sounds are that other nodes measured.
+    pub heard: &'a Heard,
     /// To be called while something moves, several times a second.
     pub tick: &'a dyn Fn(),
 }

@@ -8,7 +8,9 @@ use mps_proto::{
 };
 
 use crate::{
-    damage, edits, failure,
+    damage, edits,
+    enhance::sound::Heard,
+    failure,
     job::{Branch, Checking, Context, Job, Made, Members, Preparing, Resolved},
     nodes, outputs, pass,
     probe::{self, InputFacts},
@@ -155,7 +157,9 @@ impl Work {
             ticks.set(ticks.get() + 1);
             report(ticks.get());
         };
+        let heard = Heard::default();
         let preparing = Preparing {
+            heard: &heard,
             input: Path::new(&order.input_path),
             facts,
             timelines,

@@ -18,7 +18,7 @@ use crate::pass::{
 
 pub use chain::Treatment;
 pub use loudness::Target;
-pub use measure::reach;
+pub use measure::{Heard, reach};
 
 /// The treatment that a node asks for before loudness is known, and the loudness that it wants.
 pub fn asked_for(settings: Option<&AudioEnhancement>) -> (Treatment, Option<Target>) {
