@@ -105,7 +105,14 @@ fn process(
         }
         reporter.report(&outcome.counters, Phase::Checking);
         let pass::Outcome { jobs, counters, .. } = outcome;
-        let warnings = outputs::warnings(facts, damage, promises::undecoded(&counters, &delivered));
+        let warnings = outputs::warnings(
+            facts,
+            damage,
+            outputs::Lost {
+                undecoded: promises::undecoded(&counters, &delivered),
+                closed_up: promises::closed_up(&counters, &delivered, facts),
+            },
+        );
         for (number, ((branches, node), of_node)) in jobs.into_iter().zip(&work.nodes).zip(&counters.nodes).enumerate() {
             let branches = match cut.get(&number) {
                 Some(failure) => Err(failure.clone()),

@@ -12,8 +12,17 @@ use crate::{failure, probe::InputFacts};
 /// How long one file may take to be checked.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(600);
 
-/// What every node of a pass warns of. `count`: what decoders reported of the input; `undecoded`: what of the film's end did not decode.
-pub fn warnings(facts: &InputFacts, count: u64, undecoded: Option<Duration>) -> Vec<mps_proto::rpc::Status> {
+/// What became of the input's time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lost {
+    /// What of the film's end did not decode.
+    pub undecoded: Option<Duration>,
+    /// What its clock counts and its demuxer closed up.
+    pub closed_up: Option<Duration>,
+}
+
+/// What every node of a pass warns of. `count`: what decoders reported of the input.
+pub fn warnings(facts: &InputFacts, count: u64, lost: Lost) -> Vec<mps_proto::rpc::Status> {
     let mut found = facts.warnings.clone();
     if facts.truncated_bytes > 0 {
         found.push(failure::warning(
@@ -22,7 +31,18 @@ pub fn warnings(facts: &InputFacts, count: u64, undecoded: Option<Duration>) -> 
             &[("missing_bytes", facts.truncated_bytes.to_string())],
         ));
     }
-    if let Some(lost) = undecoded {
+    if let Some(closed_up) = lost.closed_up {
+        let seconds = closed_up.as_secs_f64();
+        found.push(failure::warning(
+            ErrorReason::InputDamaged,
+            format!("the input's clock counts {seconds:.1} s more than its streams were read to have: holes in it were closed up"),
+            &[(
+                "hint",
+                "offsets behind a hole are earlier by as much; record the input again if that matters".to_owned(),
+            )],
+        ));
+    }
+    if let Some(lost) = lost.undecoded {
         found.push(failure::warning(
             ErrorReason::InputDamaged,
             format!("the last {:.1} s of the film do not decode", lost.as_secs_f64()),

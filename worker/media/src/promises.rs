@@ -23,6 +23,8 @@ use crate::{
 const WHOLE_SHARE: f64 = 0.98;
 /// What a stream may lack at both ends.
 const WHOLE_SLACK: Duration = Duration::from_millis(150);
+/// Time that the clock counts and no stream has: from here on it is told.
+const CLOSED_UP: Duration = Duration::from_millis(500);
 /// Film at the end that came out of the demuxer and not out of the decoder: from here on it is told.
 const UNDECODED: Duration = Duration::from_millis(500);
 
@@ -138,6 +140,14 @@ pub fn truncated(detail: String) -> Failure {
         format!("the input is cut: {detail}"),
         "upload or record the file again, and wait until it is complete",
     )
+}
+
+/// How much of a transport stream's time the demuxer closed up, where the pass went to the end: 1.22's takes a hole in the clock of more than half
+/// a second for a joint.
+pub fn closed_up(counters: &Counters, delivered: &Delivered, facts: &InputFacts) -> Option<Duration> {
+    let counted = facts.counted_duration.filter(|_| counters.to_the_end.load(Relaxed))?;
+    let lost = counted.saturating_sub(delivered.latest()?);
+    (lost > CLOSED_UP).then_some(lost)
 }
 
 /// How much of the film's end came out of the demuxer and not out of its decoder, where the pass went to the end.

@@ -121,6 +121,29 @@ fn interlaced_pictures_are_found_by_their_times() {
 }
 
 #[test]
+fn time_that_a_transport_stream_loses_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.ts");
+    for (hole, lost) in [("1", false), ("lt(t\\,2)+gt(t\\,4)", true)] {
+        ffmpeg(
+            &format!(
+                "-f lavfi -i testsrc2=s=160x90:r=25:d=6 -f lavfi -i sine=440:r=48000:d=6 -vf select='{hole}' -af aselect='{hole}' \
+                 -vsync passthrough -c:v libx264 -preset ultrafast -g 25 -bf 0 -pix_fmt yuv420p -c:a mp2"
+            ),
+            &film,
+        );
+        let made = made(&film, vec![transcode("t", video())]);
+        let lasts = seconds(&made.good("t"));
+        let told = made.result.nodes[0]
+            .warnings
+            .iter()
+            .any(|warning| warning.message.contains("were closed up"));
+        // Either the time is kept, or what is missing is told.
+        assert_eq!((lasts < 5.0, told), (lost, lost), "{lasts} s");
+    }
+}
+
+#[test]
 fn a_slide_that_stands_is_found_behind_its_beginning() {
     let folder = tempfile::tempdir().unwrap();
     for suffix in ["mp4", "mkv", "webm"] {
