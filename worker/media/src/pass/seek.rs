@@ -1,6 +1,9 @@
 //! Passes over a part of the input: one seek before any data reaches a muxer.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
 
 use gst::prelude::*;
 
@@ -24,6 +27,8 @@ const BEFORE_FIRST_PICTURE: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_millis(100);
 /// Less than any clock of media can tell.
 const A_LITTLE: Duration = Duration::from_nanos(1);
+/// How long a seek waits for the film where other streams have brought data.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How far behind the last picture a pass goes on.
 const BEHIND_LAST_PICTURE: Duration = Duration::from_millis(200);
 
@@ -77,25 +82,35 @@ impl Range {
 /// Gates that hold the first data back until the seek was done.
 pub struct Gates {
     probes: Vec<(gst::Pad, gst::PadProbeId)>,
-    reached: mpsc::Receiver<gst::Pad>,
+    hold: Arc<Hold>,
+    reached: mpsc::Receiver<Reached>,
 }
 
-/// Closes the gates where the range asks for a seek. Events wait too: what they set up behind the gates would break under the seek's flush.
+/// A gate that data came to.
+struct Reached {
+    gate: gst::Pad,
+    /// Whether the seek need not wait for another one.
+    is_enough: bool,
+}
+
+/// Closes the gates where the range asks for a seek; the film's is the first. Events wait too: what they set up behind the gates would break under the seek's flush.
 pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
     if *range == Range::WHOLE || pads.is_empty() {
         return None;
     }
     let (sender, reached) = mpsc::channel();
+    let hold = Arc::new(Hold::default());
     let probes = pads
         .iter()
-        .filter_map(|pad| {
-            tell_first_data(pad, sender.clone());
+        .enumerate()
+        .filter_map(|(number, pad)| {
+            tell_first_data(pad, &sender, (number == 0).then(|| hold.clone()));
             widen(pad);
             let probe = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok)?;
             Some((pad.clone(), probe))
         })
         .collect();
-    Some(Gates { probes, reached })
+    Some(Gates { probes, hold, reached })
 }
 
 /// Whether a seek came out behind what it was to find: demuxers of program streams, and of files without an index, guess by bytes.
@@ -116,16 +131,76 @@ fn widen(gate: &gst::Pad) {
     });
 }
 
-/// Sends the gate when data comes in front of it: only then can every demuxer seek.
-fn tell_first_data(gate: &gst::Pad, sender: mpsc::Sender<gst::Pad>) {
+/// Sends the gate when data has come in front of it: only then can every demuxer seek. `hold`: of the gate that the seek waits for.
+fn tell_first_data(gate: &gst::Pad, sender: &mpsc::Sender<Reached>, hold: Option<Arc<Hold>>) {
     let Some(entry) = entry_of(gate) else { return };
-    let gate = gate.downgrade();
-    entry.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        if let Some(gate) = gate.upgrade() {
-            let _ = sender.send(gate);
+    let (gate, sender) = (gate.downgrade(), sender.clone());
+    entry.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM,
+        move |entry, info| {
+            if info.event().is_some_and(|event| event.type_() != gst::EventType::Eos) {
+                return gst::PadProbeReturn::Ok;
+            }
+            if let Some(gate) = gate.upgrade() {
+                let is_held = hold.as_ref().is_some_and(|hold| hold.close(entry, &gate, &sender));
+                let is_enough = hold.is_some() && !is_held;
+                let _ = sender.send(Reached { gate, is_enough });
+            }
+            gst::PadProbeReturn::Remove
+        },
+    );
+}
+
+/// Holds the demuxer between two packets. A flush must meet a parser neither in the middle of a packet nor in front of the first one: those of
+/// H.264 and H.265 go on with what they knew of headers, and put parameter sets into the middle of the next key frame; that of MPEG-2 loses
+/// the next picture.
+#[derive(Default)]
+struct Hold {
+    probes: Mutex<Vec<(gst::Pad, gst::PadProbeId)>>,
+}
+
+impl Hold {
+    /// Stops the demuxer at the next packet or its end, and sends the gate then; false where there is none.
+    fn close(&self, entry: &gst::Pad, gate: &gst::Pad, sender: &mpsc::Sender<Reached>) -> bool {
+        let probe = |exit: gst::Pad| {
+            let (gate, sender) = (gate.downgrade(), sender.clone());
+            let mask = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+            let id = exit.add_probe(mask, move |_, info| {
+                if info.event().is_some_and(|event| event.type_() != gst::EventType::Eos) {
+                    return gst::PadProbeReturn::Pass;
+                }
+                if let Some(gate) = gate.upgrade() {
+                    let _ = sender.send(Reached { gate, is_enough: true });
+                }
+                gst::PadProbeReturn::Ok
+            })?;
+            Some((exit, id))
+        };
+        let closed: Vec<_> = exits_of_demuxers(entry).into_iter().filter_map(probe).collect();
+        let is_held = !closed.is_empty();
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
+        is_held
+    }
+
+    fn open(&self) {
+        for (exit, probe) in self.probes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            exit.remove_probe(probe);
         }
-        gst::PadProbeReturn::Remove
-    });
+    }
+}
+
+/// Pads on which demuxers give packets to the parsers whose packets come to `entry`.
+fn exits_of_demuxers(entry: &gst::Pad) -> Vec<gst::Pad> {
+    let parse = entry.peer().and_then(|peer| peer.parent_element());
+    let Some(bin) = parse.and_then(|parse| parse.downcast::<gst::Bin>().ok()) else {
+        return Vec::new();
+    };
+    let is_demuxer = |element: &gst::Element| {
+        let class = element.factory().and_then(|factory| factory.metadata("klass").map(str::to_owned));
+        class.is_some_and(|class| class.contains("Demux"))
+    };
+    let elements = bin.iterate_recurse().into_iter().filter_map(Result::ok);
+    elements.filter(is_demuxer).flat_map(|element| element.src_pads()).collect()
 }
 
 /// Waits for the first data, seeks, and opens the gates.
@@ -147,7 +222,9 @@ pub fn perform(bus: &Bus, gates: Option<Gates>, range: &Range, timelines: &Timel
     };
     let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
     let seek = gst::event::Seek::new(1.0, flags, gst::SeekType::Set, clock(start), stop_type, stop);
-    if !pad.send_event(seek) {
+    let did = pad.send_event(seek);
+    gates.hold.open();
+    if !did {
         return Err(Trouble::NoSeek);
     }
     for (pad, probe) in gates.probes {
@@ -174,11 +251,19 @@ fn entry_of(gate: &gst::Pad) -> Option<gst::Pad> {
     gate.iterate_internal_links().into_iter().find_map(Result::ok)
 }
 
-fn first_data(bus: &Bus, reached: &mpsc::Receiver<gst::Pad>) -> Result<gst::Pad, Trouble> {
+fn first_data(bus: &Bus, reached: &mpsc::Receiver<Reached>) -> Result<gst::Pad, Trouble> {
     let mut watch = bus.watch();
+    let mut other: Option<(Instant, gst::Pad)> = None;
     while !watch.has_stalled() {
-        if let Ok(pad) = reached.recv_timeout(Duration::from_millis(50)) {
-            return Ok(pad);
+        match reached.recv_timeout(Duration::from_millis(50)) {
+            Ok(Reached { gate, is_enough: true }) => return Ok(gate),
+            Ok(Reached { gate, .. }) => drop(other.get_or_insert_with(|| (Instant::now(), gate))),
+            Err(_) => {}
+        }
+        if let Some((since, gate)) = &other
+            && since.elapsed() > PATIENCE
+        {
+            return Ok(gate.clone());
         }
         if let Some(failure) = bus.early_error() {
             return Err(failure.into());
