@@ -267,14 +267,17 @@ pub fn count(pad: &gst::Pad, counters: &Arc<Counters>, pick: impl Fn(&Counters) 
     });
 }
 
-/// A count of its own of what passes a pad.
+/// A count of its own of the media that pass a pad; headers without a stamp, such as Vorbis begins with, are none.
 pub fn stretch_of(pad: &gst::Pad) -> std::sync::Arc<Stretch> {
     let stretch = std::sync::Arc::new(Stretch::default());
     let counted = stretch.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(buffer) = info.buffer() {
             let length = buffer.duration().map_or(0, |length| length.nseconds() as i64);
-            counted.add(running_ns(pad, buffer).unwrap_or(0), length);
+            match running_ns(pad, buffer) {
+                None if buffer.flags().contains(gst::BufferFlags::HEADER) => {}
+                begins => counted.add(begins.unwrap_or(0), length),
+            }
         }
         gst::PadProbeReturn::Ok
     });

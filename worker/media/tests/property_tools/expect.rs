@@ -43,6 +43,7 @@ pub fn settle(case: &Case, film: &mut Decoded) {
 }
 
 fn settle_edit(case: &Case, film: &mut Decoded, by: f64) {
+    film.begins = Some(0.0);
     for picture in &mut film.pictures {
         picture.time = picture.number.map_or(picture.time, |number| case.time(number) - by);
     }
@@ -69,7 +70,8 @@ fn settle_edit(case: &Case, film: &mut Decoded, by: f64) {
 
 /// How far pictures may stand beside their places. In program streams not every picture has a stamp, and readers do not agree whose it is.
 pub fn stamp_error(case: &Case) -> f64 {
-    2.0 * STAMP + if case.container == "vob" { case.step() } else { 0.0 }
+    let unsaid = if case.container == "vob" { 1 + case.b_frames } else { 0 };
+    2.0 * STAMP + f64::from(unsaid) * case.step()
 }
 
 /// How much further apart sound and picture may be than in the film as far as it can be told: AVI does not say when pictures are shown that
@@ -122,7 +124,8 @@ pub fn expected(case: &Case, film: &Decoded) -> Expected {
     };
     Expected {
         pictures,
-        slack: slack + usize::from(matches!(case.harm, Harm::Cut(_))),
+        // How many pictures of a broken end decode, decoders do not agree on.
+        slack: slack + if matches!(case.harm, Harm::Cut(_)) { 1 + case.b_frames as usize } else { 0 },
         from,
         until,
     }

@@ -139,7 +139,7 @@ fn sources(case: &Case, pictures: &Path, sound: &Path) -> String {
         text += &format!(" -f s16le -ar {RATE} -ac 2 -i {}", sound.display());
     }
     if case.variable {
-        text += " -vf settb=1/1000,setpts=40*N+10*mod(N\\,3) -fps_mode passthrough -enc_time_base 1/1000";
+        text += " -vf settb=1/1000,setpts=40*N+10*mod(N\\,3) -fps_mode passthrough -enc_time_base:v 1/1000";
     }
     text
 }
@@ -189,7 +189,7 @@ fn layout(case: &Case) -> &'static str {
     match case.layout {
         Layout::IndexLast => "",
         Layout::IndexFirst => "-movflags +faststart",
-        Layout::Fragments => "-movflags +frag_keyframe+empty_moov+default_base_moof",
+        Layout::Fragments => "-movflags +frag_keyframe+empty_moov+delay_moov+default_base_moof",
     }
 }
 

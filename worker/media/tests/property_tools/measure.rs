@@ -34,6 +34,8 @@ pub struct Decoded {
     pub sound: Vec<f32>,
     /// Duration that the container tells, in seconds.
     pub told: Option<f64>,
+    /// When it begins, where that is known otherwise.
+    pub begins: Option<f64>,
     /// Errors that ffmpeg reported.
     pub errors: Vec<String>,
 }
@@ -43,7 +45,8 @@ impl Decoded {
     pub fn zero(&self) -> f64 {
         let picture = self.pictures.first().map(|picture| picture.time);
         let sound = (!self.sound.is_empty()).then_some(self.sound_from);
-        picture.into_iter().chain(sound).reduce(f64::min).unwrap_or(0.0)
+        let first = picture.into_iter().chain(sound).reduce(f64::min);
+        self.begins.or(first).unwrap_or(0.0)
     }
 
     pub fn sound_end(&self) -> f64 {
