@@ -181,6 +181,13 @@ impl Counters {
         ended
     }
 
+    /// Whether the film's first packet, since a seek, refers to others.
+    pub fn film_begins_inside(&self) -> bool {
+        let streams = self.streams.lock().map(|streams| streams.clone()).unwrap_or_default();
+        let film = streams.iter().find(|stream| stream.role == Role::Film);
+        film.is_some_and(|film| film.begins_inside.load(Relaxed))
+    }
+
     /// Own time at which the film's packets end, in nanoseconds. Where the pass stops earlier, packets of later pictures may come first: the
     /// last picture stands until the stop.
     pub fn film_end(&self, timeline: &Timeline) -> i64 {

@@ -234,7 +234,7 @@ fn attempt(
             return Err(trouble);
         }
     };
-    if seek::fell_short(range, counters) {
+    if seek::fell_short(range, order.facts, counters) {
         return Err(Trouble::NoSeek);
     }
     let told = |node: &usize| counters.nodes.get(*node).and_then(|counters| counters.failure());

@@ -113,10 +113,18 @@ pub fn close(pads: &[gst::Pad], range: &Range) -> Option<Gates> {
     Some(Gates { probes, hold, reached })
 }
 
-/// Whether a seek came out behind what it was to find: demuxers of program streams, and of files without an index, guess by bytes.
-pub fn fell_short(range: &Range, counters: &Counters) -> bool {
-    let late = |stretch: &Stretch| stretch.begin().is_some_and(|first| first > range.start + LATE);
-    !range.start.is_zero() && (late(&counters.decoded) || (counters.decoded.begin().is_none() && late(&counters.decoded_sound)))
+/// Whether a seek came out behind what it was to find, or in the middle of a group of pictures: demuxers of transport streams, and of files
+/// without an index, guess by bytes.
+pub fn fell_short(range: &Range, facts: &InputFacts, counters: &Counters) -> bool {
+    if *range == Range::WHOLE {
+        return false;
+    }
+    let film = rules::film(facts).and_then(|film| facts.of_stream(film.index)?.first);
+    let begins = range.start.max(film.unwrap_or(facts.zero).saturating_sub(facts.zero));
+    let late = |stretch: &Stretch, from: Duration| stretch.begin().is_some_and(|first| first > from + LATE);
+    let has_no_film = counters.decoded.begin().is_none();
+    let sound_is_late = !range.start.is_zero() && has_no_film && late(&counters.decoded_sound, range.start);
+    counters.film_begins_inside() || late(&counters.decoded, begins) || sound_is_late
 }
 
 /// What lies between the key frame before a seek's target and the target is decoded, and cut behind the decoder.

@@ -30,6 +30,8 @@ pub struct ReadStream {
     /// Longest time between the ends of two packets, in nanoseconds: the last one may last as long without a word of it.
     pub longest_step: AtomicI64,
     pub ended: AtomicBool,
+    /// Whether the first packet refers to others.
+    pub begins_inside: AtomicBool,
 }
 
 /// Counts what passes a pad of parsebin.
@@ -40,6 +42,7 @@ pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: 
         end: AtomicI64::new(i64::MIN),
         longest_step: AtomicI64::new(0),
         ended: AtomicBool::new(false),
+        begins_inside: AtomicBool::new(false),
     });
     if let Ok(mut streams) = counters.streams.lock() {
         streams.push(stream.clone());
@@ -72,7 +75,10 @@ pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: 
 }
 
 fn count(pad: &gst::Pad, buffer: &mut gst::Buffer, stream: &ReadStream, place: &mut EpochOf, epochs: &Mutex<Epochs>) {
-    stream.packets.fetch_add(1, Relaxed);
+    if stream.packets.fetch_add(1, Relaxed) == 0 {
+        let is_delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        stream.begins_inside.store(is_delta, Relaxed);
+    }
     let Some(decoded) = buffer.dts_or_pts().and_then(|time| media_ns(pad, time)) else {
         return;
     };
