@@ -6,6 +6,7 @@ mod odd_corpus;
 mod property_tools;
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
@@ -23,7 +24,73 @@ const THREADS: usize = 2;
 const FRESH: usize = 1000;
 
 /// Among them every value of everything that a case has, and what has failed.
-const SEEDS: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21];
+const SEEDS: &[u64] = &[
+    2,
+    4,
+    8,
+    9,
+    12,
+    22_602_591,
+    167_491_784,
+    189_314_097,
+    248_590_276,
+    292_013_010,
+    392_259_472,
+    407_615_810,
+    413_758_998,
+    436_275_281,
+    489_348_564,
+    491_429_315,
+    636_686_835,
+    645_101_869,
+    714_356_786,
+    836_792_089,
+    845_918_231,
+    1_024_254_082,
+    1_039_625_631,
+    1_089_456_646,
+    1_093_177_375,
+    1_115_771_865,
+    1_219_162_553,
+    1_343_560_274,
+    1_476_842_126,
+    1_537_244_853,
+    1_709_084_208,
+    1_988_871_690,
+    2_033_525_557,
+    2_145_314_485,
+    2_171_660_560,
+    2_177_096_916,
+    2_239_352_407,
+    2_245_342_175,
+    2_353_663_751,
+    2_353_706_528,
+    2_627_845_398,
+    2_685_028_691,
+    2_776_260_111,
+    2_778_936_384,
+    2_991_649_747,
+    3_003_009_615,
+    3_093_854_765,
+    3_105_652_092,
+    3_221_575_536,
+    3_350_584_167,
+    3_380_099_676,
+    3_391_525_674,
+    3_409_930_650,
+    3_455_843_546,
+    3_463_147_156,
+    3_946_376_558,
+    3_991_379_660,
+    4_024_800_394,
+    4_064_117_905,
+    4_096_590_910,
+    4_123_125_777,
+    4_133_779_477,
+    4_206_121_522,
+    4_214_931_238,
+    4_224_641_255,
+];
 
 /// Carries out orders for the other tests.
 #[test]
@@ -82,4 +149,12 @@ fn random_films_come_out_right_or_fail_with_a_true_reason() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), seeds.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_list_has_every_value_of_everything() {
+    let of_list: BTreeSet<String> = SEEDS.iter().flat_map(|seed| Case::of(*seed).values()).collect();
+    let of_many: BTreeSet<String> = (0..2000).flat_map(|seed| Case::of(seed).values()).collect();
+    let lacking: Vec<_> = of_many.difference(&of_list).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
 }

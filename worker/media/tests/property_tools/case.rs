@@ -251,6 +251,26 @@ impl Case {
         }
     }
 
+    /// What it has of everything, in words.
+    pub fn values(&self) -> Vec<String> {
+        let kind = |value: &dyn std::fmt::Debug| format!("{value:?}").split('(').next().unwrap_or_default().to_owned();
+        let Wanted { container, video, audio } = self.wanted;
+        vec![
+            format!("{} of {}", self.video, self.container),
+            format!("sound {:?} of {}", self.audio, self.container),
+            format!("sound {:?}", self.sound),
+            format!("rate {:?} {}", self.rate, self.variable),
+            format!("gop {}, closed {}", self.gop, self.closed),
+            format!("b-frames {}", self.b_frames),
+            format!("{:?} {}", self.layout, kind(&self.edit)),
+            format!("turn {}", self.turn),
+            format!("{} of {}", kind(&self.harm), self.container),
+            format!("clip of {}: {}", self.container, self.clip.is_some()),
+            format!("{container} with {video} and {audio}"),
+            format!("snapshot {}", self.snapshot.is_some()),
+        ]
+    }
+
     pub fn is_copy(&self) -> bool {
         self.wanted.video == "copy"
     }

@@ -68,9 +68,14 @@ fn settle_edit(case: &Case, film: &mut Decoded, by: f64) {
     film.sound = (0..(lasts * LOOK_RATE as f64) as usize).map(at).collect();
 }
 
-/// How far pictures may stand beside their places. In program streams not every picture has a stamp, and readers do not agree whose it is.
+/// How far pictures may stand beside their places. In program streams not every picture has a stamp, and readers do not agree whose it is; AVI
+/// does not say when pictures are shown that others refer to.
 pub fn stamp_error(case: &Case) -> f64 {
-    let unsaid = if case.container == "vob" { 1 + case.b_frames } else { 0 };
+    let unsaid = match case.container {
+        "vob" => 1 + case.b_frames,
+        "avi" => case.b_frames.min(1),
+        _ => 0,
+    };
     2.0 * STAMP + f64::from(unsaid) * case.step()
 }
 
@@ -125,7 +130,12 @@ pub fn expected(case: &Case, film: &Decoded) -> Expected {
     Expected {
         pictures,
         // How many pictures of a broken end decode, decoders do not agree on.
-        slack: slack + if matches!(case.harm, Harm::Cut(_)) { 1 + case.b_frames as usize } else { 0 },
+        slack: slack
+            + if matches!(case.harm, Harm::Cut(_)) {
+                1 + case.b_frames as usize
+            } else {
+                0
+            },
         from,
         until,
     }

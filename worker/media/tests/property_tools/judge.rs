@@ -131,7 +131,8 @@ fn of_numbers(case: &Case, expected: &Expected, film: &Decoded, made: &Decoded) 
     let begins = at.is_some_and(|at| near(at, range.start) || expect::may_begin_before(case) && at < range.start);
     // Behind a copy's end stand pictures that others refer to.
     let ends = near(end, range.end) || expect::may_end_behind(case) && end > range.end;
-    let goes_on = alike == found.len() || expect::may_end_behind(case) || matches!(case.harm, Harm::Cut(_)) && found.len() - alike <= expected.slack;
+    let goes_on =
+        alike == found.len() || expect::may_end_behind(case) || matches!(case.harm, Harm::Cut(_)) && found.len() - alike <= expected.slack;
     (!(goes_on && begins && ends)).then(|| {
         format!(
             "shows {} pictures {}, expected {} of {} {}",

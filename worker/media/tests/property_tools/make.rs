@@ -28,7 +28,7 @@ pub fn film(case: &Case, folder: &Path) -> PathBuf {
         let cut = folder.join(format!("cut.{}", case.container));
         let layout = layout(case);
         ffmpeg(
-            &format!("-ss {} -i {} -c copy {layout}", f64::from(from) / 1000.0, path.display()),
+            &format!("-ss {} -i {} -c copy -strict -2 {layout}", f64::from(from) / 1000.0, path.display()),
             &cut,
         );
         path = cut;
