@@ -78,7 +78,9 @@ const FLV_RATES: &[i32] = &[22_050, 44_100];
 /// Keeps to the sample rates of a container and codec, and to what the container can say; `asked`: what the settings want.
 pub fn fit(encode: &mut AudioEncode, asked: Option<i32>, rule: &ContainerRule) -> Result<(), Failure> {
     let container = rule.container;
-    encode.filled |= !rule.says_gaps;
+    // The muxers of MP4 and MOV refuse samples that do not follow each other.
+    let is_plain = matches!(encode.codec, AudioCodec::Pcm16 | AudioCodec::Pcm24);
+    encode.filled |= !rule.says_gaps || is_plain && rule.index_first;
     encode.says_delay = container == Container::Mp3;
     if container == Container::Flv && encode.codec == AudioCodec::Mp3 {
         let distance = |rate: &i32| (rate - encode.sample_rate_hz).abs();
