@@ -12,7 +12,7 @@ use crate::{
     failure,
     pass::{audio::AudioEncode, containers::ContainerRule},
     probe::InputFacts,
-    rules::{sounds, unless_undecodable},
+    rules::{Clip, sounds, unless_undecodable},
 };
 
 /// The sound of a file.
@@ -153,6 +153,23 @@ impl Sound {
             tracks,
         };
         Ok((Some(encoded), left_out))
+    }
+
+    /// Leaves out tracks whose sound begins behind a clip's end: muxers make broken files of tracks without a packet.
+    pub fn leave_silent_out(&mut self, clip: Clip, facts: &InputFacts) -> Option<Status> {
+        let end = clip.end?;
+        let streams = sounds(facts);
+        let begins = |track: &usize| facts.of_stream(streams.get(*track)?.index)?.first;
+        let count = self.tracks.len();
+        self.tracks
+            .retain(|track| begins(track).is_none_or(|first| first.saturating_sub(facts.zero) < end));
+        (self.tracks.len() < count).then(|| {
+            failure::warning(
+                ErrorReason::StreamMissing,
+                "a track of sound begins behind the clip's end and was left out",
+                &[("hint", "choose a later end_offset to have its sound".to_owned())],
+            )
+        })
     }
 }
 

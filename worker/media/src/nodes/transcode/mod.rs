@@ -104,7 +104,7 @@ impl Film {
             ));
         }
         let mut warnings = subtitles::warnings(&node.subtitles, context);
-        let sound = match &settings.audio {
+        let mut sound = match &settings.audio {
             Some(audio) => {
                 let (mut sound, left_out) = Sound::resolve(audio, &node.audio_tracks, node.mix_audio_tracks, facts)?;
                 warnings.extend(left_out);
@@ -138,6 +138,10 @@ impl Film {
         };
         if copies_all(settings) {
             warnings.extend(expect::left_out(facts));
+        }
+        if let (Some(found), true) = (&mut sound, asked.is_some()) {
+            warnings.extend(found.leave_silent_out(clip, facts));
+            sound = sound.filter(|sound| !sound.tracks.is_empty());
         }
         let mut video = asked.map(|video| video_job(video, rule, still, facts)).transpose()?;
         let mut extras = Extras {
