@@ -30,6 +30,7 @@ pub fn expectation(job: &Transcode, entered: &Entered, facts: &InputFacts) -> Ex
         duration_tolerance: frame.max(PACKET),
         last_picture: entered.video.as_ref().map(|video| video.last_length()).unwrap_or_default(),
         copied: is_copied || job.sound.as_ref().is_some_and(|sound| sound.how == Audio::Copy),
+        hides_end: is_copied && job.clip.end.is_some(),
         video_frames: entered.video.as_ref().map(|video| video.count()),
         video_span: entered.video.as_deref().and_then(span),
         sound: sound(job, entered, facts),
