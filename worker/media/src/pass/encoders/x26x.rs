@@ -55,7 +55,13 @@ pub fn x264(encoder: &gst::Element, job: &VideoEncode) {
     encoder.set_property("option-string", options.join(":"));
 }
 
+/// What x265 is told where nobody knows how many pictures a second there are: without a rate it does not start.
+const UNKNOWN_RATE: (i32, i32) = (25, 1);
+
 pub fn x265(encoder: &gst::Element, job: &VideoEncode) {
+    if let Some(entry) = encoder.static_pad("sink") {
+        tell_rate(&entry);
+    }
     encoder.set_property_from_str("speed-preset", preset(job.speed));
     // By itself the element tunes for a figure, not for the eye.
     encoder.set_property_from_str("tune", "0");
@@ -83,6 +89,22 @@ pub fn x265(encoder: &gst::Element, job: &VideoEncode) {
         options.push("strict-cbr=1".to_owned());
     }
     encoder.set_property("option-string", options.join(":"));
+}
+
+/// Puts a rate where the input has none, as MPEG-4 in transport streams; stamps stay as they are.
+fn tell_rate(entry: &gst::Pad) {
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(told) = event.view()
+            && let Some(caps) = told.caps().structure(0)
+            && caps.get::<gst::Fraction>("framerate").is_ok_and(|rate| rate.numer() == 0)
+        {
+            let mut caps = told.caps_owned();
+            caps.make_mut().set("framerate", gst::Fraction::from(UNKNOWN_RATE));
+            *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 #[cfg(test)]
