@@ -206,6 +206,31 @@ fn still_pictures_of_every_kind_are_read() {
     }
 }
 
+/// Recordings begin in the middle of a packet of several frames of sound, which has no stamp then.
+#[test]
+fn recordings_begin_with_the_first_sound_whose_time_is_known() {
+    let inputs = Inputs::new();
+    let whole = inputs.make(
+        "whole.ts",
+        "-f lavfi -i testsrc2=s=160x90:r=25:d=3 -f lavfi -i sine=440:r=48000:d=3 -c:v libx264 -preset ultrafast -g 45 -bf 2 -pix_fmt yuv420p -c:a mp2 -b:a 96k -muxdelay 0 -muxpreload 0",
+    );
+    let packets = std::fs::read(&whole).unwrap();
+    let of = |pid: u8| move |packet: &&[u8]| (u16::from(packet[1] & 0x1f) << 8) | u16::from(packet[2]) == u16::from(pid) << 8;
+    let begins = |packet: &[u8]| packet[1] & 0x40 != 0;
+    let all = || packets.chunks_exact(188);
+    let tables = [all().find(of(0)).unwrap(), all().find(of(0x10)).unwrap()].concat();
+    // The tables stay; of the pictures 25 are gone, and the next key frame comes later than the sound.
+    let mut pictures = all().enumerate().filter(|(_, packet)| of(1)(packet) && begins(packet));
+    let (from, _) = pictures.nth(25).unwrap();
+    let cut = inputs.0.path().join("cut.ts");
+    std::fs::write(&cut, [&tables, &packets[from * 188..]].concat()).unwrap();
+    let output = inputs.transcoded(&cut).unwrap();
+    assert!(frames(&output) >= 25, "{}", frames(&output));
+    let stamps = ffprobe(&output, "-select_streams a:0 -show_entries packet=pts_time");
+    let stamps: Vec<f64> = stamps.split([',', '\n']).filter(|text| !text.is_empty()).map(number).collect();
+    assert!(stamps.windows(2).all(|pair| pair[1] - pair[0] > 0.015), "{stamps:?}");
+}
+
 /// The demuxer gives its pictures without stamps.
 #[test]
 fn prores_in_matroska_is_in_time() {

@@ -32,6 +32,29 @@ pub fn correct(pad: &gst::Pad, formats: &BTreeMap<String, &'static str>) {
         gst::PadProbeReturn::Ok
     });
     stamp_prores(pad);
+    drop_unstamped(pad);
+}
+
+/// How many packets may come in front of the first stamp.
+const MOST_UNSTAMPED: u64 = 64;
+
+/// Frames of sound in front of a stream's first stamp, where a recording was cut: nobody can say when they are heard, and a decoder would put
+/// them where its segment begins, beside others.
+fn drop_unstamped(pad: &gst::Pad) {
+    let dropped = AtomicU64::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let is_stamped = info.buffer().is_none_or(|buffer| buffer.pts().or(buffer.dts()).is_some());
+        let caps = pad.current_caps();
+        let kind = caps
+            .as_ref()
+            .and_then(|caps| caps.structure(0))
+            .map(|structure| structure.name().as_str());
+        let is_sound = kind.is_some_and(|kind| kind.starts_with("audio/") && kind != "audio/x-raw");
+        if is_stamped || !is_sound || dropped.fetch_add(1, Relaxed) >= MOST_UNSTAMPED {
+            return gst::PadProbeReturn::Remove;
+        }
+        gst::PadProbeReturn::Drop
+    });
 }
 
 /// matroskademux loses the stamps of ProRes when it puts back the header of each picture: all pictures stand alone, so they are counted.
