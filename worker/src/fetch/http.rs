@@ -109,13 +109,17 @@ impl Http {
     /// Asks for a part of the input, of the version that is known.
     pub async fn get(&self, source: &Source, span: Span, known: Option<&Identity>) -> Result<Response, FetchError> {
         let mut url = Url::parse(&source.url).map_err(|error| Forbidden(format!("the URL is malformed: {error}")))?;
+        let mut source = source.clone();
         for _ in 0..=self.max_redirects {
-            let request = self.request(source, &url, &span, known)?;
+            let request = self.request(&source, &url, &span, known)?;
             let response = request.send().await.map_err(|error| error_of(&error))?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
-            url = target(&url, &response)?;
+            let next = target(&url, &response)?;
+            // Where another host sends us nobody vouches for.
+            source.untrusted |= next.host_str() != url.host_str();
+            url = next;
         }
         Err(FetchError::TooManyRedirects(self.max_redirects))
     }

@@ -137,7 +137,11 @@ impl Fetcher {
                 source = urls().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
                 continue;
             }
-            tries = if transfer.farthest > farthest { 1 } else { tries + 1 };
+            if transfer.farthest > farthest {
+                // A URL that has served may run out again.
+                (tries, asked_again) = (0, false);
+            }
+            tries += 1;
             if !error.is_retryable() || tries >= self.config.tries {
                 return Err(error);
             }

@@ -129,7 +129,10 @@ impl<'a> Parts<'a> {
                 self.source = (self.urls)().await.map_err(|failure| FetchError::NoUrl(Box::new(failure)))?;
                 continue;
             }
-            tries = if self.fetched.spent > before { 1 } else { tries + 1 };
+            if self.fetched.spent > before {
+                (tries, self.asked_again) = (0, false);
+            }
+            tries += 1;
             if !error.is_retryable() || tries >= config.tries {
                 return Err(error);
             }

@@ -17,10 +17,11 @@ pub struct Choice<'a> {
     pub sounds: Vec<(&'a str, &'a str)>,
 }
 
-/// The variant with the largest picture, among equal ones that with the highest rate; and all sounds of its group.
+/// The variant with the largest picture, among equal ones the first of those with the highest rate; and all sounds of its group. Film comes before
+/// sound alone, in Dolby Vision too.
 pub fn choose(master: &Master) -> Option<Choice<'_>> {
-    let variant = master.variants.iter().max_by(|one, other| {
-        let rank = |variant: &Variant| (!has(variant, &DOLBY_VISION), is_film(variant), variant.pixels, variant.bandwidth);
+    let variant = master.variants.iter().rev().max_by(|one, other| {
+        let rank = |variant: &Variant| (is_film(variant), !has(variant, &DOLBY_VISION), variant.pixels, variant.bandwidth);
         rank(one).cmp(&rank(other)).then(one.frame_rate.total_cmp(&other.frame_rate))
     })?;
     let mut group: Vec<&Sound> = match &variant.sound_group {
@@ -95,6 +96,10 @@ mod tests {
         ];
         assert_eq!(best(variants, Vec::new()), ("higher".into(), Take::All, Vec::new()));
         assert_eq!(best(vec![variant("dolby", 9, 9, "dvh1.05.06")], Vec::new()).0, "dolby");
+        let with_sound = vec![variant("dolby", 9, 9, "dvh1.05.06"), variant("sound", 0, 9_000, "mp4a.40.2")];
+        assert_eq!(best(with_sound, Vec::new()).0, "dolby");
+        let copies = vec![variant("main", 9, 9, "avc1.64001f"), variant("backup", 9, 9, "avc1.64001f")];
+        assert_eq!(best(copies, Vec::new()).0, "main");
         assert!(choose(&Master::default()).is_none());
     }
 

@@ -60,6 +60,9 @@ fn options() -> ParsingOptions {
         .build()
 }
 
+/// Addresses with a signature have some thousands.
+const MOST_LINE_BYTES: usize = 16 << 10;
+
 #[derive(Default)]
 struct Reading {
     master: Master,
@@ -70,6 +73,9 @@ struct Reading {
 
 impl Reading {
     fn line(&mut self, number: usize, text: &str, options: &ParsingOptions) -> Result<(), Failure> {
+        if text.len() > MOST_LINE_BYTES {
+            return Err(refuse::too_many("bytes in a line", MOST_LINE_BYTES));
+        }
         let broken = || refuse::broken_line(number, text);
         let parsed = line::parse(text, options).map_err(|_| broken())?.parsed;
         match parsed {
@@ -89,7 +95,7 @@ impl Reading {
             }
             Tag::Media(media) => {
                 self.master.sounds.extend(sound(media));
-                Ok(())
+                self.master.unless_too_many()
             }
             Tag::Define(_) => Err(refuse::unsupported(
                 "the playlist has variables (EXT-X-DEFINE)",
@@ -105,20 +111,31 @@ impl Reading {
                 uri: uri.to_owned(),
                 ..variant
             });
-            return match self.master.variants.len() + self.master.sounds.len() > MOST_RENDITIONS {
-                true => Err(refuse::too_many("renditions", MOST_RENDITIONS)),
-                false => Ok(()),
-            };
+            return self.master.unless_too_many();
         }
         self.segments.uri(uri)
     }
 
     fn finish(self) -> Result<Document, Failure> {
+        if self.variant.is_some() {
+            return Err(refuse::not_media(
+                "the playlist ends behind an EXT-X-STREAM-INF, without its address: it was cut",
+            ));
+        }
         let is_master = !self.master.variants.is_empty();
         match (is_master, self.segments.is_empty()) {
             (true, true) => Ok(Document::Master(self.master)),
             (false, _) => self.segments.finish().map(Document::Media),
             (true, false) => Err(refuse::not_media("the playlist names both variants and segments")),
+        }
+    }
+}
+
+impl Master {
+    fn unless_too_many(&self) -> Result<(), Failure> {
+        match self.variants.len() + self.sounds.len() > MOST_RENDITIONS {
+            true => Err(refuse::too_many("renditions", MOST_RENDITIONS)),
+            false => Ok(()),
         }
     }
 }

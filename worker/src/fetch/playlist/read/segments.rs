@@ -17,6 +17,9 @@ use super::{
     keys::Keys,
 };
 
+/// Most bytes of addresses.
+const MOST_ADDRESS_BYTES: usize = 64 << 20;
+
 /// What was read so far.
 #[derive(Default)]
 pub struct Segments {
@@ -28,6 +31,8 @@ pub struct Segments {
     is_hls: bool,
     is_whole: bool,
     next: Next,
+    /// Of all addresses: one key or section stands with each segment.
+    bytes: usize,
 }
 
 /// What the tags in front of a segment said.
@@ -101,11 +106,17 @@ impl Segments {
             Some((length, offset)) => Some(self.span(uri, length, offset)?),
             None => None,
         };
+        let key = self.keys.of(self.number)?;
+        let of_section = self.init.as_ref().map_or(0, |section| section.uri.len());
+        self.bytes += uri.len() + key.as_ref().map_or(0, |key| key.uri.len()) + of_section;
+        if self.bytes > MOST_ADDRESS_BYTES {
+            return Err(refuse::too_many("bytes of addresses", MOST_ADDRESS_BYTES));
+        }
         self.media.segments.push(Entry {
             piece: Piece {
                 uri: uri.to_owned(),
                 span,
-                key: self.keys.of(self.number)?,
+                key,
             },
             init: self.init.clone(),
             seconds,
@@ -128,6 +139,11 @@ impl Segments {
     }
 
     pub fn finish(self) -> Result<Media, Failure> {
+        if self.next.seconds.is_some() || self.next.span.is_some() {
+            return Err(refuse::not_media(
+                "the playlist ends behind an EXTINF, without its segment: it was cut",
+            ));
+        }
         if self.media.segments.is_empty() {
             return Err(refuse::not_media("the playlist names no segments"));
         }

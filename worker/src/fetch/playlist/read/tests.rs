@@ -108,3 +108,29 @@ fn what_is_not_taken_is_refused_by_name() {
     );
     assert_eq!(refused(&many).0, "LIMIT_EXCEEDED");
 }
+
+#[test]
+fn playlists_that_were_cut_are_refused() {
+    for text in [
+        "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:1,\na\n#EXTINF:1,\n",
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\na\n#EXT-X-STREAM-INF:BANDWIDTH=9\n",
+    ] {
+        let (reason, message) = refused(text);
+        assert!(reason == "INPUT_NOT_MEDIA" && message.contains("was cut"), "{reason} {message}");
+    }
+}
+
+#[test]
+fn addresses_are_bounded_with_what_stands_with_each_segment() {
+    let long = "k".repeat(MOST_LINE_BYTES);
+    let of = |key: &str, segments: usize| {
+        let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\"\n");
+        format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:1\n{key}{}#EXT-X-ENDLIST\n",
+            "#EXTINF:1,\na\n".repeat(segments)
+        )
+    };
+    assert_eq!(refused(&of(&long, 1)).0, "LIMIT_EXCEEDED");
+    assert_eq!(refused(&of(&long[..15_000], 10_000)).0, "LIMIT_EXCEEDED");
+    assert!(read(of(&long[..15_000], 100).as_bytes()).is_ok());
+}
