@@ -14,7 +14,19 @@ pub enum JoinError {
     Damaged(String),
     /// Of the worker's own disk.
     #[error("the parts of the playlist cannot be joined: {0}")]
-    Disk(#[from] std::io::Error),
+    Disk(std::io::Error),
+}
+
+/// Readers of boxes say so of bytes, too.
+impl From<std::io::Error> for JoinError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
+                Self::Damaged("a part of the playlist is damaged or was cut".to_owned())
+            }
+            _ => Self::Disk(error),
+        }
+    }
 }
 
 impl JoinError {

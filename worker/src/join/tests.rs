@@ -292,3 +292,13 @@ fn what_cannot_be_joined_is_refused_by_name() {
         assert!(refused.contains(word), "{refused}");
     }
 }
+
+#[test]
+fn page_in_place_of_a_segment_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    ffmpeg(at, &format!("{} {HLS} -hls_segment_filename b%d.ts b.m3u8", film(6)));
+    std::fs::write(at.join("b1.ts"), "<html>not found</html>\n".repeat(200)).unwrap();
+    let refused = join(at, vec![(Take::All, segments(at, &["b.m3u8"]))]).unwrap_err().to_string();
+    assert!(refused.contains("holds no video"), "{refused}");
+}

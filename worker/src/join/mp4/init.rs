@@ -69,7 +69,9 @@ impl Init {
     /// Whether media of the other section can follow media of this one.
     pub fn fits(&self, other: &Self) -> bool {
         let of = |init: &Self| -> Vec<_> {
-            let parts = |track: &Track| (track.handler, track.timescale, track.described.clone());
+            // Without the track's number, which begins it.
+            let defaults = |track: &Track| track.trex.get(8..).map(<[u8]>::to_vec);
+            let parts = |track: &Track| (track.handler, track.timescale, track.described.clone(), defaults(track));
             init.tracks.iter().map(parts).collect()
         };
         of(self) == of(other)

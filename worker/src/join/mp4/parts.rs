@@ -38,6 +38,10 @@ impl Parts {
         if boxes.iter().any(|found| found.end > size) {
             return Err(JoinError::damaged("a segment ends inside a box: it was cut"));
         }
+        // What a reader does not take for a box it leaves out; a header that is not whole has no bytes of media.
+        if boxes.last().is_some_and(|last| last.end + 8 <= size) {
+            return Err(JoinError::damaged("a segment holds bytes that are no boxes"));
+        }
         let fragments: VecDeque<Place> = fragments(&boxes).into();
         if fragments.is_empty() {
             return Err(if boxes.iter().any(|found| found.kind == *b"mdat") {

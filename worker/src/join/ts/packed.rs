@@ -70,6 +70,15 @@ impl Packed {
         let before = self.ended.unwrap_or(self.begins);
         self.begins = stamp.map_or(before, |stamp| near(stamp, before));
         (self.at, self.frames) = (length, 0);
+        let mut at = length;
+        while let Some(head) = self.bytes.get(at..).and_then(Head::read) {
+            at += head.length;
+        }
+        if at != self.bytes.len() {
+            return Err(JoinError::damaged(
+                "a segment of packed sound holds what is no frame, or ends inside one",
+            ));
+        }
         Ok(())
     }
 

@@ -16,6 +16,9 @@ pub struct Route {
     pub cut: Option<(i64, Vec<u8>)>,
 }
 
+/// Most bytes of a unit whose beginning is cut off: a unit of sound has some thousands.
+const MOST_CUT_BYTES: usize = 256 << 10;
+
 impl Route {
     /// Packets of the unit without the frames that are cut off.
     pub fn finish_cut(&mut self, track: &mut Track) -> Vec<Packet> {
@@ -36,7 +39,10 @@ impl Route {
                 false
             }
             (None, _, Some((_, body))) => {
-                body.extend_from_slice(payload);
+                // Frames of one unit; what goes on without a next one has none worth keeping.
+                if body.len() < MOST_CUT_BYTES {
+                    body.extend_from_slice(payload);
+                }
                 true
             }
             (None, _, None) => false,

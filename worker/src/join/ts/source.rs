@@ -29,6 +29,8 @@ pub struct Source {
     reader: Option<Reader>,
     /// The packet that the next chunk begins with.
     held: Option<Packet>,
+    /// Units with a time in the open segment.
+    units: u64,
     tables: Tables,
     /// Tracks of the joined file that it fills, and their stream types.
     fills: Vec<(usize, u8)>,
@@ -54,6 +56,7 @@ impl Source {
             take,
             reader: None,
             held: None,
+            units: 0,
             tables: Tables::default(),
             fills: Vec::new(),
             routes: HashMap::new(),
@@ -127,6 +130,7 @@ impl Source {
     /// The next segment.
     pub fn open(&mut self, path: &Path, prefix: &[Packet], tracks: &mut [Track]) -> Result<(), JoinError> {
         self.reader = Some(Reader::open(path)?);
+        self.units = 0;
         for (track, _) in &self.fills {
             if let Some(track) = tracks.get_mut(*track) {
                 track.next_segment();
@@ -184,6 +188,7 @@ impl Source {
                 Vec::new()
             };
             if let Some((_, decoded)) = times {
+                self.units += 1;
                 self.time = decoded;
             }
             if !route.cuts(times.map(|(shown, _)| shown), packet.payload()) {
@@ -195,7 +200,12 @@ impl Source {
             });
             begun.packets.extend(ready);
         }
-        self.reader = None;
+        // What was next to the end was not asked for again.
+        if self.reader.take().is_some() && self.units == 0 && !self.fills.is_empty() {
+            return Err(JoinError::damaged(
+                "a segment holds no video and no audio of the streams that the playlist began with",
+            ));
+        }
         Ok(self.finish(chunk, tracks))
     }
 
