@@ -72,13 +72,13 @@ fn lengthen(body: &[u8], patches: &mut Vec<(u64, Vec<u8>)>) {
         .filter_map(|track| {
             let media = children(track.body).find(|found| &found.kind == b"mdia")?;
             let header = children(media.body).find(|found| &found.kind == b"mdhd")?;
-            let whole = media_duration(header.body).unwrap_or_default() + REORDERING;
+            let whole = media_duration(header.body).unwrap_or_default().saturating_add(REORDERING);
             Some((track.offset + media.offset + header.offset, header.body, whole))
         })
         .collect();
     let longest = headers.iter().map(|(_, _, whole)| *whole).max().unwrap_or_default();
     for (at, header, whole) in headers {
-        let shown = if whole * 5 < longest { longest } else { whole };
+        let shown = if whole.saturating_mul(5) < longest { longest } else { whole };
         patches.extend(duration_patch(at, header, shown));
     }
     if let Some(header) = children(body).find(|found| &found.kind == b"mvhd") {
@@ -104,7 +104,7 @@ fn media_duration(header: &[u8]) -> Option<Duration> {
         Some(1) => (be32(header, 20)?, be64(header, 24)?),
         _ => (be32(header, 12)?, u64::from(be32(header, 16)?)),
     };
-    (timescale > 0).then(|| Duration::from_secs_f64(ticks as f64 / f64::from(timescale)))
+    Duration::try_from_secs_f64(ticks as f64 / f64::from(timescale)).ok()
 }
 
 fn handler<'a>(track: &Child<'a>) -> Option<&'a [u8; 4]> {

@@ -43,6 +43,9 @@ impl<'a> Bus<'a> {
                 Some(gst::MessageView::Warning(warning)) => words.keep(warning),
                 _ => {}
             }
+            if self.counters.is_abandoned.load(Relaxed) {
+                return Err(Trouble::NoSeek);
+            }
             if last_tick.elapsed() >= TICK {
                 tick(self.counters);
                 last_tick = Instant::now();

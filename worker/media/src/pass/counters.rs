@@ -21,6 +21,15 @@ use crate::{
     timeline::{Timeline, nanoseconds},
 };
 
+/// Ends a wait for somebody else, however it ends.
+struct Back<'a>(&'a AtomicU64);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Counters of a pass.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -32,6 +41,8 @@ pub struct Counters {
     pub outside: AtomicU64,
     /// Whether members of sets were handed over: a pass that did cannot begin anew.
     pub handed_over: AtomicBool,
+    /// Whether a member came of a pass that begins in the wrong place, and was not handed over: the pass begins anew.
+    pub is_abandoned: AtomicBool,
     /// Decoders that run over the film.
     pub video_decoders: AtomicU64,
     pub decoded: Stretch,
@@ -176,9 +187,8 @@ impl Counters {
     /// Runs what waits for somebody else: no standstill of the pass, however long it takes.
     pub fn outside<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.outside.fetch_add(1, Relaxed);
-        let ended = wait();
-        self.outside.fetch_sub(1, Relaxed);
-        ended
+        let _back = Back(&self.outside);
+        wait()
     }
 
     /// Whether the film's first packet, since a seek, refers to others.

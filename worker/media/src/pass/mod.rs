@@ -42,7 +42,7 @@ pub mod video;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
@@ -132,7 +132,9 @@ pub fn run(order: &Order, tick: &dyn Fn(&Counters)) -> Result<Outcome, Failure> 
         let counters = Arc::new(Counters::for_nodes(order.jobs.len()));
         match attempt(order, &range, &unstartable, &counters, tick) {
             // A picture that stands long may lie before the part that was read.
-            Ok(outcome) if range != Range::WHOLE && !outcome.is_complete() => range = Range::WHOLE,
+            Ok(outcome) if range != Range::WHOLE && !outcome.is_complete() && !outcome.counters.handed_over.load(SeqCst) => {
+                range = Range::WHOLE;
+            }
             Ok(outcome) => return Ok(outcome),
             // A source that cannot seek is read from its beginning.
             Err(Trouble::NoSeek) if range != Range::WHOLE => range = Range::WHOLE,
@@ -171,7 +173,7 @@ fn attempt(
 ) -> Result<Outcome, Trouble> {
     let pipeline = gst::Pipeline::builder().name("pass").build();
     let guard = Running(pipeline.clone());
-    let members = patient(order.members, counters);
+    let members = patient(order, range, counters);
     let order = &Order {
         members: &members,
         ..*order
@@ -231,10 +233,11 @@ fn attempt(
         Err(trouble) => {
             // The threads that write pictures end with their senders, which went with the pipeline.
             drop(pipeline);
+            counters.is_abandoned.store(true, SeqCst);
             return Err(trouble);
         }
     };
-    if seek::fell_short(range, order.facts, counters) {
+    if !counters.handed_over.load(SeqCst) && seek::fell_short(range, order.facts, counters) {
         return Err(Trouble::NoSeek);
     }
     let told = |node: &usize| counters.nodes.get(*node).and_then(|counters| counters.failure());
@@ -265,11 +268,16 @@ fn shown_until(facts: &InputFacts, range: &Range) -> i64 {
     range.stop.zip(film).map_or(0, |(stop, film)| nanoseconds(stop.min(film)))
 }
 
-/// Where uploads are slow the pass waits for them, and that is no standstill.
-fn patient(members: &Members, counters: &Arc<Counters>) -> Members {
-    let (members, counters) = (members.clone(), counters.clone());
+/// Where uploads are slow the pass waits for them, and that is no standstill. What a pass made that begins in the wrong place is not handed over.
+fn patient(order: &Order, range: &Range, counters: &Arc<Counters>) -> Members {
+    let (members, range, facts, counters) = (order.members.clone(), *range, order.facts.clone(), counters.clone());
     Arc::new(move |member| {
-        counters.handed_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let has_begun = counters.handed_over.load(SeqCst);
+        if counters.is_abandoned.load(SeqCst) || (!has_begun && seek::fell_short(&range, &facts, &counters)) {
+            counters.is_abandoned.store(true, SeqCst);
+            return;
+        }
+        counters.handed_over.store(true, SeqCst);
         counters.outside(|| members(member));
     })
 }

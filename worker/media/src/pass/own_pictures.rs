@@ -144,7 +144,10 @@ impl Feed {
         }
         if heif::CONTAINERS.contains(&self.container.as_str()) {
             // The thread waits for another process, which is no standstill.
-            let is_wanted = || !self.has_ended.load(Relaxed);
+            let is_wanted = || {
+                self.counters.tick();
+                !self.has_ended.load(Relaxed)
+            };
             let picture = self
                 .counters
                 .outside(|| heif::read(&self.path, &self.folder, self.max_pixels, &is_wanted))?;

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc::Receiver},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed, mpsc::Receiver},
     time::Duration,
 };
 
@@ -142,7 +142,7 @@ impl Outlet {
         let mut order = Order::default();
         for work in works {
             self.counters.tick();
-            if self.trouble.is_there() {
+            if self.trouble.is_there() || self.counters.is_abandoned.load(Relaxed) {
                 continue;
             }
             match work {
@@ -198,7 +198,7 @@ impl Outlet {
         }
         let name = format!("{}-{}-{}.{}", self.set_id, member.track, member.index, piece.suffix);
         let path = self.folder.join(name);
-        let written = Counted::create(&path).and_then(|mut file| {
+        let written = Counted::create(&path, &self.counters).and_then(|mut file| {
             let picture = piece.body.write(&mut file, i64::from(member.index))?;
             Ok((file.finish()?, picture))
         });
@@ -251,11 +251,14 @@ struct Counted {
     file: BufWriter<File>,
     bytes: u64,
     hash: Sha256,
+    /// Ticks while a large segment is written.
+    counters: Arc<Counters>,
 }
 
 impl Counted {
-    fn create(path: &Path) -> io::Result<Self> {
+    fn create(path: &Path, counters: &Arc<Counters>) -> io::Result<Self> {
         Ok(Self {
+            counters: counters.clone(),
             file: BufWriter::with_capacity(1 << 18, File::create(path)?),
             bytes: 0,
             hash: Sha256::new(),
@@ -271,6 +274,7 @@ impl Counted {
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;
+        self.counters.tick();
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())

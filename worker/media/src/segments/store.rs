@@ -68,6 +68,9 @@ impl Drop for Held {
     }
 }
 
+/// Bytes of one file of waiting packets.
+const MOST_SPOOL: u64 = 256 << 20;
+
 impl Store {
     /// `path`: of the file, which is made when it is needed.
     pub fn new(path: PathBuf) -> Self {
@@ -88,7 +91,8 @@ impl Store {
     }
 
     fn spool(&mut self) -> io::Result<&mut Spool> {
-        if self.spool.is_none() {
+        // A file goes when the last of its packets is written; what is written behind them keeps none of it.
+        if self.spool.as_ref().is_none_or(|spool| spool.end >= MOST_SPOOL) {
             self.spool = Some(Spool::open(&self.path)?);
         }
         self.spool
