@@ -26,6 +26,8 @@ use super::{
 };
 use crate::fetch::{Arrived, Fetcher, Room, Source, Wanted, resume::Identity};
 
+/// Largest initialisation section: parameters and tables, without media.
+const MOST_SECTION_BYTES: u64 = 4 << 20;
 /// Largest playlist.
 const MOST_LIST_BYTES: u64 = 16 << 20;
 /// Bytes of a key.
@@ -72,14 +74,24 @@ impl Downloads {
         }
     }
 
+    /// Fetches a section in front of segments, which is read into memory.
+    pub async fn section(self: Arc<Self>, place: Place) -> Result<PathBuf, Failure> {
+        self.piece(place, MOST_SECTION_BYTES).await
+    }
+
+    /// Fetches a segment.
+    pub async fn segment(self: Arc<Self>, place: Place) -> Result<PathBuf, Failure> {
+        self.piece(place, u64::MAX).await
+    }
+
     /// Fetches a piece, opened; gives its file.
-    pub async fn piece(self: Arc<Self>, place: Place) -> Result<PathBuf, Failure> {
+    async fn piece(self: Arc<Self>, place: Place, most: u64) -> Result<PathBuf, Failure> {
         let key = match &place.key {
             Some((address, iv)) => Some((self.clone().key(address).await?, *iv)),
             None => None,
         };
         let path = self.new_file();
-        let arrived = self.clone().file(&place.address, place.span, &path, u64::MAX).await?;
+        let arrived = self.clone().file(&place.address, place.span, &path, most).await?;
         self.same_version(&place, &arrived)?;
         if let Some((key, iv)) = key {
             let sealed = path.clone();

@@ -157,7 +157,7 @@ impl Feed {
         {
             return Ok(path.clone());
         }
-        let path = self.downloads.clone().piece(place.clone()).await?;
+        let path = self.downloads.clone().section(place.clone()).await?;
         self.init = Some((place.clone(), path.clone()));
         Ok(path)
     }
@@ -167,7 +167,7 @@ impl Feed {
             && let Some(member) = self.waiting.pop_front()
         {
             let mut transfer = JoinSet::new();
-            transfer.spawn(self.downloads.clone().piece(member.place.clone()));
+            transfer.spawn(self.downloads.clone().segment(member.place.clone()));
             self.coming.push_back(Coming { member, transfer });
         }
     }

@@ -73,16 +73,16 @@ impl Sums {
             run.samples().for_each(|(length, _, shift)| self.sample(length, shift));
         } else if run.count > 0 {
             // all alike; their number is not bounded by the bytes that tell it
-            self.sample(i64::from(run.count - 1) * i64::from(run.defaults.length), 0);
+            self.sample(i64::from(run.count - 1).saturating_mul(run.defaults.length.into()), 0);
             self.sample(run.defaults.length.into(), 0);
         }
     }
 
     fn sample(&mut self, length: i64, shift: i64) {
-        let shown = self.length + shift;
+        let shown = self.length.saturating_add(shift);
         self.last = self.length;
         self.shown = Some(self.shown.map_or(shown, |first| first.min(shown)));
-        self.shown_end = Some(self.shown_end.map_or(shown + length, |end| end.max(shown + length)));
-        self.length += length;
+        self.shown_end = Some(self.shown_end.unwrap_or(i64::MIN).max(shown.saturating_add(length)));
+        self.length = self.length.saturating_add(length);
     }
 }
