@@ -241,16 +241,16 @@ fn attempt(
         return Err(Trouble::NoSeek);
     }
     let told = |node: &usize| counters.nodes.get(*node).and_then(|counters| counters.failure());
-    let failure_of = |node: &usize| told(node).or_else(|| failures.get(node).or(unstartable.get(node)).cloned());
+    let failure_of = |node: &usize| failures.get(node).or(unstartable.get(node)).cloned();
     let jobs = branches
         .into_iter()
         .enumerate()
         .map(|(node, branch)| {
             let stopped = branch.map(stopped).transpose();
-            // A branch knows better than the bus why it failed.
-            match (stopped, failure_of(&node)) {
-                (Err(failure), _) | (_, Some(failure)) => Err(failure),
-                (Ok(branch), None) => Ok(branch.into_iter().collect()),
+            // What was told of the node comes first, and a branch knows better than the bus why it failed.
+            match (told(&node), stopped, failure_of(&node)) {
+                (Some(failure), ..) | (None, Err(failure), _) | (None, _, Some(failure)) => Err(failure),
+                (None, Ok(branch), None) => Ok(branch.into_iter().collect()),
             }
         })
         .collect();

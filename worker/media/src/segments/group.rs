@@ -77,17 +77,22 @@ impl Group {
     }
 
     pub fn end(&mut self, stream: usize, until_ns: Option<i128>) -> Result<(), Failure> {
-        self.streams.end(stream, until_ns).map_err(|what| broken(&what))
+        self.streams.end(stream, until_ns).map_err(|what| self.broken(&what))
     }
 
     pub fn next_segment(&mut self) -> Result<Option<Segment>, Failure> {
-        self.streams.next_segment().map_err(|what| broken(&what))
+        self.streams.next_segment().map_err(|what| self.broken(&what))
+    }
+
+    /// A full disk is nobody else's fault.
+    fn broken(&self, what: &str) -> Failure {
+        self.streams.unwritten().map_or_else(|| broken(what), outlet::unwritten)
     }
 
     /// Of what is copied, what does not fit is the input's fault.
     fn unfit(&self, what: &str) -> Failure {
-        if !self.streams.are_cut_at_own_keys() {
-            return broken(what);
+        if !self.streams.are_cut_at_own_keys() || self.streams.unwritten().is_some() {
+            return self.broken(what);
         }
         failure::data(
             ErrorReason::Unsupported,

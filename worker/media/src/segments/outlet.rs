@@ -2,6 +2,7 @@
 //! waits for a disk while others want to go on. What waits for it is bounded.
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -289,7 +290,7 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-fn unwritten(error: &io::Error) -> Failure {
+pub fn unwritten(error: impl Display) -> Failure {
     failure::node(
         ErrorReason::DiskFull,
         format!("a segment could not be written: {error}"),

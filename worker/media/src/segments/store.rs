@@ -22,6 +22,7 @@ pub struct Store {
     most: usize,
     in_memory: Arc<AtomicUsize>,
     spool: Option<Spool>,
+    trouble: Option<String>,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,13 @@ impl Store {
             most: MEMORY,
             in_memory: Arc::default(),
             spool: None,
+            trouble: None,
         }
+    }
+
+    /// Why a packet could not be put.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     pub fn put(&mut self, bytes: Vec<u8>) -> io::Result<Payload> {
@@ -87,7 +94,8 @@ impl Store {
             let _held = Held::new(&self.in_memory, bytes.len());
             return Ok(Payload::Memory { bytes, _held });
         }
-        self.spool()?.put(&bytes)
+        let put = self.spool().and_then(|spool| spool.put(&bytes));
+        put.inspect_err(|error| self.trouble = Some(error.to_string()))
     }
 
     fn spool(&mut self) -> io::Result<&mut Spool> {

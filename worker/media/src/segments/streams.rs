@@ -99,6 +99,11 @@ impl Streams {
         self.streams.first()?.config()
     }
 
+    /// Why packets that wait could not be written.
+    pub fn unwritten(&self) -> Option<&str> {
+        self.store.trouble()
+    }
+
     /// Whether segments are cut at key frames of the input.
     pub fn are_cut_at_own_keys(&self) -> bool {
         self.streams.first().is_some_and(Stream::is_copied)
