@@ -10,8 +10,6 @@ use crate::rules::Clip;
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub clip: Clip,
-    /// Where the pass begins to read.
-    pub base: Duration,
     /// Own time is this much earlier than the stamps say.
     pub delay: Duration,
 }
@@ -30,7 +28,6 @@ impl Window {
                 end: self.clip.end.map(|end| end + rest),
             },
             delay: self.delay.saturating_sub(rest),
-            ..self
         }
     }
 
@@ -38,7 +35,6 @@ impl Window {
     pub fn raw(clip: Clip) -> Self {
         Self {
             clip,
-            base: Duration::ZERO,
             delay: Duration::ZERO,
         }
     }

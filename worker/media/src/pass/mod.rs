@@ -379,7 +379,6 @@ impl Graph<'_> {
                 end: clip.end.or(timeline.end()),
                 ..clip
             },
-            base: self.range.start,
             delay,
         })
     }
