@@ -95,7 +95,7 @@ impl Default for Stretch {
 }
 
 impl Stretch {
-    fn add(&self, start_ns: i64, length_ns: i64) {
+    pub(super) fn add(&self, start_ns: i64, length_ns: i64) {
         self.buffers.fetch_add(1, Relaxed);
         self.first_ns.fetch_min(start_ns, Relaxed);
         self.end_ns.fetch_max(start_ns + length_ns, Relaxed);

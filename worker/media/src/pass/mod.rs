@@ -388,3 +388,46 @@ impl Graph<'_> {
 pub fn needed(tee: Option<&gst::Element>) -> Result<&gst::Element, Failure> {
     tee.ok_or_else(|| broken("a stream was not planned for"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    /// How many members are handed over by a pass over `range` whose first picture lies at `first`, and whether it begins anew.
+    fn handed_over(range: Range, first: Duration) -> (u64, bool) {
+        let (facts, timelines, told) = (InputFacts::default(), Timelines::default(), Arc::new(AtomicU64::new(0)));
+        let counted = told.clone();
+        let members: Members = Arc::new(move |_| {
+            counted.fetch_add(1, SeqCst);
+        });
+        let order = Order {
+            input: Path::new(""),
+            facts: &facts,
+            jobs: &[],
+            folder: Path::new(""),
+            max_pixels: 0,
+            timelines: &timelines,
+            members: &members,
+        };
+        let counters = Arc::new(Counters::for_nodes(0));
+        let patient = patient(&order, &range, &counters);
+        counters.decoded.add(nanoseconds(first), 40_000_000);
+        patient(Default::default());
+        patient(Default::default());
+        (told.load(SeqCst), counters.is_abandoned.load(SeqCst))
+    }
+
+    #[test]
+    fn members_of_a_pass_that_begins_too_late_are_not_handed_over() {
+        let second = Duration::from_secs(1);
+        let range = Range {
+            start: 5 * second,
+            stop: None,
+        };
+        assert_eq!(handed_over(range, 5 * second), (2, false));
+        assert_eq!(handed_over(range, 7 * second), (0, true));
+        assert_eq!(handed_over(Range::WHOLE, 7 * second), (2, false));
+    }
+}
