@@ -23,7 +23,7 @@ const GOP: &str = "-g 120 -keyint_min 120 -sc_threshold 0";
 /// A ladder of four rungs, ten snapshots, a sprite and a GIF from one 1080p film of a minute.
 pub async fn everything(report: &mut Report) {
     let running = Stack::start(StackOptions::default().slots(1)).await;
-    let clip = film(&running, 60).await;
+    let clip = film(&running).await;
     let offsets: Vec<String> = (0..10).map(|number| format!("{}%", number * 10)).collect();
     let offsets: Vec<&str> = offsets.iter().map(String::as_str).collect();
     let nodes = vec![ladder(), stack::snapshots(&offsets), sprite(), gif()];
@@ -45,30 +45,17 @@ pub async fn everything(report: &mut Report) {
     apart.extend(rest.clone());
     let mut best = vec![ladder_in_one(&clip)];
     best.extend(rest);
-    let (cpu_apart, wall) = compare(&running, &nodes, &apart).await;
-    add(
-        report,
-        "ladder + pictures, against a command each",
-        cpu_apart,
-        wall,
-        Some(0.65),
-        Some(0.6),
-    );
-    let (cpu_best, wall) = compare(&running, &nodes, &best).await;
-    add(
-        report,
-        "ladder + pictures, against the best commands",
-        cpu_best,
-        wall,
-        Some(0.9),
-        None,
-    );
+    let [against_apart, against_best] = compare(&running, &nodes, [&apart, &best]).await;
+    let (cpu, wall) = against_apart;
+    add(report, "ladder + pictures, against a command each", cpu, wall, Some(0.65), Some(0.6));
+    let (cpu, wall) = against_best;
+    add(report, "ladder + pictures, against the best commands", cpu, wall, Some(0.9), None);
 }
 
 /// A thousand pictures of ten minutes.
 pub async fn thousand_pictures(report: &mut Report) {
     let running = Stack::start(StackOptions::default().slots(1)).await;
-    let clip = film_of(&running, 600, "1280x720").await;
+    let clip = film_of(&running, 10, "1280x720").await;
     let nodes = vec![node(Operation::SampleSnapshot(v1::SampleSnapshotNode {
         source: Some(v1::sample_snapshot_node::Source::Inline(v1::SampleSnapshotSettings {
             interval: Some(span(Duration::from_millis(600))),
@@ -77,7 +64,7 @@ pub async fn thousand_pictures(report: &mut Report) {
         ..Default::default()
     }))];
     let command = ffmpeg_command(&format!("-i {} -vf fps=1/0.6 -q:v 4", clip.display()), "sample-%d.jpg");
-    let (cpu, wall) = compare(&running, &nodes, &[command]).await;
+    let [(cpu, wall)] = compare(&running, &nodes, [&[command]]).await;
     add(report, "1,000 sampled snapshots of 10 minutes", cpu, wall, Some(1.0), None);
 }
 
@@ -107,7 +94,7 @@ pub async fn remux(report: &mut Report) {
         ffmpeg_command("-i fetched.mp4 -c copy -movflags +faststart", "remuxed.mp4"),
         vec!["cp".into(), "remuxed.mp4".into(), "stored.mp4".into()],
     ];
-    let (cpu, wall) = compare(&running, &nodes, &copies).await;
+    let [(cpu, wall)] = compare(&running, &nodes, [&copies]).await;
     add(report, "remux of a large file", cpu, wall, Some(1.2), None);
 }
 
@@ -116,7 +103,7 @@ pub async fn first_playable(report: &mut Report) {
     let mut times = Vec::new();
     for minutes in [2, 10, 60] {
         let running = Stack::start(StackOptions::default().slots(1)).await;
-        film_of(&running, minutes * 60, "640x360").await;
+        film_of(&running, minutes, "640x360").await;
         let client = running.client().await;
         let start = Instant::now();
         let name = stack::submit(&client, stack::request("in/clip.mp4", vec![small_ladder()])).await;
@@ -143,17 +130,22 @@ pub async fn first_playable(report: &mut Report) {
     });
 }
 
-async fn film(running: &Stack, seconds: u32) -> PathBuf {
-    film_of(running, seconds, "1920x1080").await
+/// A minute of 1080p.
+async fn film(running: &Stack) -> PathBuf {
+    film_of(running, 1, "1920x1080").await
 }
 
-async fn film_of(running: &Stack, seconds: u32, size: &str) -> PathBuf {
-    let clip = running.folder.path().join("clip.mp4");
+/// Whole minutes: one, as often as it takes.
+async fn film_of(running: &Stack, minutes: u32, size: &str) -> PathBuf {
+    let minute = running.folder.path().join("minute.mp4");
     let arguments = format!(
-        "-f lavfi -i testsrc2=s={size}:r=30:d={seconds} -f lavfi -i sine=f=440:r=48000:d={seconds} \
+        "-f lavfi -i testsrc2=s={size}:r=30:d=60 -f lavfi -i sine=f=440:r=48000:d=60 \
          -vf noise=alls=6:allf=t -c:v libx264 -preset veryfast -crf 21 -bf 2 -pix_fmt yuv420p -g 60 -c:a aac -shortest"
     );
-    media::ffmpeg(&arguments, &clip);
+    media::ffmpeg(&arguments, &minute);
+    let clip = running.folder.path().join("clip.mp4");
+    let again = format!("-stream_loop {} -i {} -c copy", minutes - 1, minute.display());
+    media::ffmpeg(&again, &clip);
     running.upload(&clip, "in/clip.mp4").await;
     clip
 }
@@ -270,9 +262,9 @@ fn ladder_in_one(clip: &Path) -> Vec<String> {
     command
 }
 
-/// (ours, peer) of each run.
-async fn compare(running: &Stack, nodes: &[Node], commands: &[Vec<String>]) -> (Pairs, Pairs) {
-    let (mut cpu, mut wall) = (Vec::new(), Vec::new());
+/// (ours, peer) of each run, for each peer: CPU seconds and wall seconds.
+async fn compare<const PEERS: usize>(running: &Stack, nodes: &[Node], peers: [&[Vec<String>]; PEERS]) -> [(Pairs, Pairs); PEERS] {
+    let mut results = peers.map(|_| (Vec::new(), Vec::new()));
     for run in 0..=RUNS {
         let client = running.client().await;
         let before = cpu::of_stack(running);
@@ -281,14 +273,16 @@ async fn compare(running: &Stack, nodes: &[Node], commands: &[Vec<String>]) -> (
         let task = running.wait_ended(&name, Duration::from_secs(1200)).await;
         assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", running.logs());
         let ours = (cpu::of_stack(running) - before, start.elapsed().as_secs_f64());
-        let peer = cpu::of_commands(commands, running.folder.path());
-        // The first run warms caches and is not counted.
-        if run > 0 {
-            cpu.push((ours.0, peer.0));
-            wall.push((ours.1, peer.1));
+        for (commands, (cpu, wall)) in peers.iter().zip(&mut results) {
+            let peer = cpu::of_commands(commands, running.folder.path());
+            // The first run warms caches and is not counted.
+            if run > 0 {
+                cpu.push((ours.0, peer.0));
+                wall.push((ours.1, peer.1));
+            }
         }
     }
-    (cpu, wall)
+    results
 }
 
 /// The ladder against shaka-streamer, where it is installed (.tools/shaka); wall seconds.
@@ -298,7 +292,7 @@ pub async fn against_shaka(report: &mut Report) {
         return;
     };
     let running = Stack::start(StackOptions::default().slots(1)).await;
-    let clip = film(&running, 60).await;
+    let clip = film(&running).await;
     let folder = running.folder.path();
     let names: Vec<String> = RUNGS.iter().map(|(_, height)| format!("{height}p")).collect();
     let input = format!(
@@ -323,7 +317,7 @@ pub async fn against_shaka(report: &mut Report) {
     ]
     .map(String::from)
     .into();
-    let (_, wall) = compare(&running, &[ladder()], &[command]).await;
+    let [(_, wall)] = compare(&running, &[ladder()], [&[command]]).await;
     let (ours, peer): (Vec<f64>, Vec<f64>) = wall.into_iter().unzip();
     report.add(Figure {
         name: "ladder against shaka-streamer, wall s".into(),
