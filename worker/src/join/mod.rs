@@ -100,5 +100,10 @@ fn unmarked() -> JoinError {
     )
 }
 
+/// What is named as a rendition of sound and is none: left out, it would be missed without a word.
+fn without_sound() -> JoinError {
+    JoinError::damaged("the segments of a rendition of sound hold no sound")
+}
+
 #[cfg(test)]
 mod tests;

@@ -219,6 +219,39 @@ fn runs_of_fragments_follow_each_other_without_a_gap() {
     let seen = watch(&path, 0);
     assert_eq!(seen.frames, 200);
     is_in_sync(&seen, 8);
+    // Another section that says the same goes on where the one before ended, and a box of media may leave its size open.
+    std::fs::copy(at.join("a.mp4"), at.join("again.mp4")).unwrap();
+    let mut found = segments(at, &["a.m3u8"]);
+    let count = found.len();
+    for segment in &mut found[1..] {
+        segment.init = Some(at.join("again.mp4"));
+        let mut bytes = std::fs::read(&segment.path).unwrap();
+        let place = bytes.windows(4).position(|kind| kind == b"mdat").unwrap() - 4;
+        bytes[place..place + 4].fill(0);
+        std::fs::write(&segment.path, bytes).unwrap();
+    }
+    assert!(count > 2);
+    let seen = watch(&join(at, vec![(Take::All, found)]).unwrap(), 0);
+    assert_eq!(seen.frames, 75);
+    is_in_sync(&seen, 3);
+    let mut found = segments(at, &["a.m3u8"]);
+    found[1].init = Some(at.join("c.mp4"));
+    let refused = join(at, vec![(Take::All, found.clone())]).unwrap_err();
+    assert!(refused.to_string().contains("another initialisation section"), "{refused}");
+    // Samples that last otherwise where fragments do not tell.
+    let mut section = std::fs::read(at.join("a.mp4")).unwrap();
+    let trex = section.windows(4).position(|kind| kind == b"trex").unwrap();
+    section[trex + 19] ^= 1;
+    std::fs::write(at.join("other.mp4"), section).unwrap();
+    found[1].init = Some(at.join("other.mp4"));
+    let refused = join(at, vec![(Take::All, found.clone())]).unwrap_err();
+    assert!(refused.to_string().contains("another initialisation section"), "{refused}");
+    found[1].init.clone_from(&found[0].init);
+    let mut bytes = std::fs::read(&found[1].path).unwrap();
+    bytes.extend([0, 0, 0, 4, b'j', b'u', b'n', b'k', 0, 0, 0, 0]);
+    std::fs::write(&found[1].path, bytes).unwrap();
+    let refused = join(at, vec![(Take::All, found)]).unwrap_err();
+    assert!(refused.to_string().contains("bytes that are no boxes"), "{refused}");
     let refused = join(at, vec![(Take::All, segments(at, &["a.m3u8", "c.m3u8"]))]).unwrap_err();
     assert!(refused.to_string().contains("another initialisation section"), "{refused}");
 }
@@ -267,7 +300,10 @@ fn what_cannot_be_joined_is_refused_by_name() {
     let at = folder.path();
     ffmpeg(
         at,
-        &format!("{} {HLS} -hls_segment_filename a%d.ts a.m3u8 -c:v libx264 whole.mp4", film(1)),
+        &format!(
+            "{0} {HLS} -hls_segment_filename a%d.ts a.m3u8 -map 0:v {HLS} -hls_segment_filename v%d.ts v.m3u8 -c:v libx264 whole.mp4",
+            film(1)
+        ),
     );
     let whole = |name: &str| {
         vec![Segment {
@@ -287,6 +323,7 @@ fn what_cannot_be_joined_is_refused_by_name() {
             vec![(Take::Film, whole("a0.ts")), (Take::Sound, whole("whole.mp4"))],
             "cannot be joined",
         ),
+        (vec![(Take::Film, whole("a0.ts")), (Take::Sound, whole("v0.ts"))], "hold no sound"),
     ] {
         let refused = join(at, renditions).unwrap_err().to_string();
         assert!(refused.contains(word), "{refused}");

@@ -1,6 +1,6 @@
 //! One rendition of MP4 segments, read fragment by fragment.
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 use super::{
     init::{self, Init, Track},
@@ -16,6 +16,8 @@ pub struct Line {
     pub rendition: Rendition,
     /// The initialisation section that the joined file has.
     pub init: Option<Init>,
+    /// The file of the section that holds now; `None`: segments hold their own.
+    section: Option<PathBuf>,
     /// The tracks of the current run's section, in order of those of the joined file.
     tracks: Vec<Track>,
     /// By track: what the run's edit list adds to its times, beyond the edit list of the joined file; in nanoseconds.
@@ -44,6 +46,7 @@ impl Line {
         Self {
             rendition,
             init: None,
+            section: None,
             tracks: Vec::new(),
             edits: Vec::new(),
             first_out: 0,
@@ -62,6 +65,7 @@ impl Line {
         if self.init.as_ref().is_some_and(|first| !first.fits(&init)) {
             return Err(init::another());
         }
+        self.section.clone_from(&segment.init);
         self.tracks.clone_from(&init.tracks);
         self.next = vec![0; self.tracks.len()];
         let kept = self.init.get_or_insert(init);
@@ -71,6 +75,19 @@ impl Line {
         };
         self.edits = self.tracks.iter().zip(&kept.tracks).map(edit).collect();
         Ok(())
+    }
+
+    /// Reads the section of a segment that names another one than those before it; its clock goes on.
+    pub fn follow_section(&mut self, segment: &Segment) -> Result<(), JoinError> {
+        if segment.init.is_none() || segment.init == self.section {
+            return Ok(());
+        }
+        let next = self.next.clone();
+        let before = self.first.replace(segment.clone());
+        let read = self.read_init();
+        self.first = before;
+        self.next = next;
+        read
     }
 
     /// When the tracks of the run's first segment begin, in nanoseconds.
@@ -180,7 +197,7 @@ impl Line {
             )
         })?;
         out.write_all(&moof)?;
-        let copied = open.copy(&fragment.place.data, out)?;
+        let copied = open.copy(&fragment.place, out)?;
         Ok(moof.len() as u64 + copied)
     }
 }

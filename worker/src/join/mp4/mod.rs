@@ -16,7 +16,7 @@ use std::{
 
 use self::{line::Line, out::Out};
 use super::{
-    Join, JoinError, Kind, Rendition, Segment,
+    Join, JoinError, Kind, Rendition, Segment, Take,
     place::{self, Joint},
 };
 
@@ -80,6 +80,9 @@ impl Mp4Join {
     fn write_init(&mut self) -> Result<(), JoinError> {
         for line in &mut self.lines {
             line.first_out = self.outs.len();
+            if line.rendition.take == Take::Sound && line.init.as_ref().is_none_or(|init| init.tracks.is_empty()) {
+                return Err(super::without_sound());
+            }
             for track in line.init.iter().flat_map(|init| &init.tracks) {
                 self.outs.push(Out::new(self.outs.len() as u32 + 1, track));
             }
@@ -118,6 +121,7 @@ impl Join for Mp4Join {
         }
         let alone = self.lines.len() == 1;
         let Some(line) = self.lines.get_mut(rendition) else { return Ok(()) };
+        line.follow_section(segment)?;
         let step = line.step_to(segment)?.unwrap_or_default();
         match ((-LARGEST_BACK..=LARGEST_AHEAD).contains(&step), alone) {
             (true, _) => line.open(segment),

@@ -28,6 +28,8 @@ pub struct Parts {
 pub struct Place {
     pub moof: FileBox,
     pub data: Range<u64>,
+    /// Where the last box of media begins, which may leave its size open.
+    last: u64,
 }
 
 impl Parts {
@@ -64,9 +66,22 @@ impl Parts {
         Ok(isobmff::read_body(&mut self.file, &place.moof)?)
     }
 
-    pub fn copy(&mut self, data: &Range<u64>, out: &mut impl Write) -> Result<u64, JoinError> {
+    /// Copies what belongs to a fragment; its size is told where it was left open, since more follows in the joined file.
+    pub fn copy(&mut self, place: &Place, out: &mut impl Write) -> Result<u64, JoinError> {
+        let Place { data, last, .. } = place;
+        let mut size = [0; 4];
+        self.file.seek(SeekFrom::Start(*last))?;
+        self.file.read_exact(&mut size)?;
+        if size == [0; 4] {
+            let told = u32::try_from(data.end - last).map_err(|_| JoinError::damaged("the media of a segment is too large for its box"))?;
+            size = told.to_be_bytes();
+        }
         self.file.seek(SeekFrom::Start(data.start))?;
-        Ok(std::io::copy(&mut (&self.file).take(data.end - data.start), out)?)
+        std::io::copy(&mut (&self.file).take(last - data.start), out)?;
+        out.write_all(&size)?;
+        self.file.seek(SeekFrom::Start(last + 4))?;
+        std::io::copy(&mut (&self.file).take((data.end - last).saturating_sub(4)), out)?;
+        Ok(data.end - data.start)
     }
 }
 
@@ -78,8 +93,12 @@ fn fragments(boxes: &[FileBox]) -> Vec<Place> {
             (b"moof", _) => places.push(Place {
                 moof: *found,
                 data: found.end..found.end,
+                last: found.end,
             }),
-            (b"mdat", Some(place)) => place.data.end = found.end,
+            (b"mdat", Some(place)) => {
+                place.data.end = found.end;
+                place.last = found.start;
+            }
             _ => {}
         }
     }

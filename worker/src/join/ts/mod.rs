@@ -71,6 +71,9 @@ impl TsJoin {
     /// Streams of the joined file, by what the first run holds.
     fn make_tracks(&mut self, looked: &[Looked]) -> Result<(), JoinError> {
         for (line, looked) in self.lines.iter_mut().zip(looked) {
+            if line.rendition.take == Take::Sound && looked.program.entries.is_empty() {
+                return Err(super::without_sound());
+            }
             let mut fills = Vec::new();
             for entry in &looked.program.entries {
                 let pid = FIRST_PID + self.tracks.len() as u16;
