@@ -16,7 +16,7 @@ use kinds_tools::{adaptive, animation, corners, cover, hls, made, pixels, sample
 use mps_media::probe::{InputFacts, probe};
 use mps_proto::{
     v1,
-    worker::v1::{Failure, InputLimits, PlanNode},
+    worker::v1::{Failure, FailureKind, InputLimits, PlanNode},
 };
 use pass_tools::{ffmpeg, frames, seconds, size};
 
@@ -279,6 +279,10 @@ fn damaged_too_large_and_too_bright_pictures_are_refused_with_their_reason() {
     );
     assert_eq!(reason(&facts(&bright).unwrap_err()), "UNSUPPORTED");
     let mut bytes = std::fs::read(&input).unwrap();
+    let twice = pictures.path("twice.heic");
+    std::fs::write(&twice, [bytes.as_slice(), &[0, 0, 0, 12], b"meta", &[0; 4]].concat()).unwrap();
+    let refused = format!("{:?}", facts(&twice).unwrap_err());
+    assert!(refused.contains("it describes its pictures twice"), "{refused}");
     let media = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
     bytes[media..].fill(0x55);
     std::fs::write(&input, bytes).unwrap();
@@ -294,14 +298,30 @@ fn damaged_too_large_and_too_bright_pictures_are_refused_with_their_reason() {
     assert_eq!(reason(&of_node), "INPUT_DAMAGED");
 }
 
-/// The test runs once more in a process that finds no program.
+/// Names the input in a process that a test runs itself again in, where other programs are found.
+const AGAIN: &str = "MPS_TEST_AGAIN";
+
+fn again(test: &str, programs: &Path, input: &Path) {
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("PATH", programs)
+        .env(AGAIN, input)
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+}
+
+fn failure_of_again() -> Option<Failure> {
+    let input = std::env::var_os(AGAIN)?;
+    mps_media::init().unwrap();
+    let result = made(Path::new(&input), vec![snapshot("picture", "0s")]).result;
+    result.failure.clone().or_else(|| result.nodes[0].failure.clone())
+}
+
 #[test]
 fn without_the_program_the_decoder_is_missing_and_its_package_is_named() {
-    const WITHOUT: &str = "MPS_TEST_WITHOUT_PROGRAM";
-    if let Some(input) = std::env::var_os(WITHOUT) {
-        mps_media::init().unwrap();
-        let made = made(Path::new(&input), vec![snapshot("picture", "0s")]);
-        let failure = made.result.nodes[0].failure.clone().unwrap();
+    if let Some(failure) = failure_of_again() {
         assert_eq!(reason(&failure), "DECODER_MISSING");
         let text = format!("{failure:?}");
         assert!(
@@ -313,14 +333,27 @@ fn without_the_program_the_decoder_is_missing_and_its_package_is_named() {
     }
     let pictures = Pictures::new();
     let input = pictures.encoded("a.heic", &[&pictures.source("source.png", CORNERS, None)]);
-    let again = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "without_the_program_the_decoder_is_missing_and_its_package_is_named"])
-        .env("PATH", pictures.0.path())
-        .env(WITHOUT, &input)
-        .output()
-        .unwrap();
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
-    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+    again(
+        "without_the_program_the_decoder_is_missing_and_its_package_is_named",
+        pictures.0.path(),
+        &input,
+    );
+}
+
+#[test]
+fn a_program_that_the_machine_ended_is_no_fault_of_the_picture() {
+    if let Some(failure) = failure_of_again() {
+        assert_eq!((reason(&failure).as_str(), failure.kind()), ("PIPELINE_FAILED", FailureKind::Node), "{failure:?}");
+        return;
+    }
+    let pictures = Pictures::new();
+    let input = pictures.encoded("a.heic", &[&pictures.source("source.png", CORNERS, None)]);
+    let programs = pictures.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::fs::write(programs.join("heif-convert"), "#!/bin/sh\nkill -9 $$\n").unwrap();
+    std::fs::set_permissions(programs.join("heif-convert"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/prlimit", programs.join("prlimit")).unwrap();
+    again("a_program_that_the_machine_ended_is_no_fault_of_the_picture", &programs, &input);
 }
 
 fn of_length(milliseconds: i64) -> v1::VideoSettings {

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -35,6 +36,10 @@ const BASE_SECONDS: u64 = 20;
 const MEGAPIXEL_SECONDS: u64 = 4;
 const PATIENCE: u32 = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Signal of the kernel where memory is short.
+const KILLED: i32 = 9;
+/// More than what is left in the last block of a file.
+const A_BLOCK: usize = 64 << 10;
 /// Brands of films of pictures, of which the program knows none by name; their main picture it reads under that of still ones.
 const SEQUENCES: [&[u8; 4]; 5] = [b"avis", b"msf1", b"hevc", b"hevx", b"hevm"];
 const BRAND_AT: u64 = 8;
@@ -81,8 +86,12 @@ fn read_meta(path: &Path) -> io::Result<(u64, Main)> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let boxes = top_level(&mut file, size)?;
-    let meta = boxes.iter().find(|found| found.kind == *b"meta");
-    let meta = meta.ok_or_else(|| io::Error::other("it has no still picture"))?;
+    let mut metas = boxes.iter().filter(|found| found.kind == *b"meta");
+    let meta = metas.next().ok_or_else(|| io::Error::other("it has no still picture"))?;
+    if metas.next().is_some() {
+        // The program may take another one.
+        return Err(io::Error::other("it describes its pictures twice"));
+    }
     let main = heif::main_picture(&read_body(&mut file, meta)?);
     let main = main.ok_or_else(|| io::Error::other("its main picture is not described"))?;
     Ok((meta.start + meta.header, main))
@@ -110,6 +119,7 @@ pub fn read(path: &Path, folder: &Path, max_pixels: u64, is_wanted: &dyn Fn() ->
     let child = start(input, &files, main.coded_pixels)?;
     wait(child, &files.words, main.coded_pixels, is_wanted)?;
     if fs::metadata(&files.picture).map_or(0, |written| written.len()) == 0 {
+        unless_full(&files.words)?;
         return Err(io::Error::other(format!("{PROGRAM} wrote no picture: {}", said(&files.words))));
     }
     Ok(Picture {
@@ -180,7 +190,8 @@ fn start(input: &Path, files: &Files, pixels: u64) -> io::Result<Child> {
     Command::new(LIMITER)
         .args([
             format!("--as={space}"),
-            format!("--cpu={}", seconds(pixels)),
+            // The limit's own signal comes first: one that cannot be caught is somebody else's.
+            format!("--cpu={}:{}", seconds(pixels), seconds(pixels) + 1),
             format!("--fsize={written}"),
         ])
         .args(["--core=0", "--", PROGRAM])
@@ -200,7 +211,11 @@ fn wait(mut child: Child, words: &Path, pixels: u64, is_wanted: &dyn Fn() -> boo
     loop {
         let problem = match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(io::Error::other(format!("{PROGRAM} ended with {status}: {}", said(words)))),
+            Some(status) if status.signal() == Some(KILLED) => return Err(io::ErrorKind::OutOfMemory.into()),
+            Some(status) => {
+                unless_full(words)?;
+                return Err(io::Error::other(format!("{PROGRAM} ended with {status}: {}", said(words))));
+            }
             None if !is_wanted() => "it is not wanted any more",
             None if Instant::now() > ends => "its decoder took too long",
             None => {
@@ -212,6 +227,14 @@ fn wait(mut child: Child, words: &Path, pixels: u64, is_wanted: &dyn Fn() -> boo
         child.wait()?;
         return Err(io::Error::other(problem));
     }
+}
+
+/// An error where the disk takes nothing more; the program only says that it failed.
+fn unless_full(words: &Path) -> io::Result<()> {
+    let mut file = File::options().append(true).open(words)?;
+    let before = file.metadata()?.len();
+    file.write_all(&[0; A_BLOCK])?;
+    file.set_len(before)
 }
 
 fn said(words: &Path) -> String {

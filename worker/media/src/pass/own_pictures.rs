@@ -77,6 +77,7 @@ pub fn source(pipeline: &gst::Pipeline, order: &Order, counters: &Arc<Counters>)
         container: container.to_owned(),
         max_pixels: order.max_pixels,
         is_still: summary.pictures == 1,
+        whole: (!summary.is_broken).then_some(summary.pictures),
         has_ended: has_ended.clone(),
         counters: counters.clone(),
         bytes: summary.width as usize * summary.height as usize * 4,
@@ -111,6 +112,8 @@ struct Feed {
     container: String,
     max_pixels: u64,
     is_still: bool,
+    /// How many pictures there are; `None`: the file ends early, as the probe has told.
+    whole: Option<u64>,
     has_ended: Arc<AtomicBool>,
     counters: Arc<Counters>,
     /// Of each picture.
@@ -122,12 +125,17 @@ impl Feed {
     fn run(self) {
         let read = self.read();
         let Some(source) = self.source.upgrade() else { return };
-        // A broken picture ends an animation, which is then shorter than promised. A still that cannot be read has no other: behind an end, its
-        // error would come too late.
+        // A file that was cut gives what it has. Behind an end an error would come too late.
         match read {
-            Err(error) if self.is_still => {
+            Err(error) if self.is_still || self.whole.is_some() => {
                 let text = format!("the {} file cannot be read: {error}", self.container);
-                source.post_error_message(gst::error_msg!(gst::StreamError::Decode, ["{text}"]));
+                source.post_error_message(match error.kind() {
+                    io::ErrorKind::StorageFull => gst::error_msg!(gst::ResourceError::NoSpaceLeft, ["{text}"]),
+                    // What this machine could not do, another one may.
+                    io::ErrorKind::OutOfMemory => gst::error_msg!(gst::ResourceError::Failed, ["{text}"]),
+                    _ if error.raw_os_error().is_some() => gst::error_msg!(gst::ResourceError::Failed, ["{text}"]),
+                    _ => gst::error_msg!(gst::StreamError::Decode, ["{text}"]),
+                });
                 return;
             }
             Err(error) => tracing::debug!(%error, "a picture could not be read"),
@@ -154,7 +162,17 @@ impl Feed {
             self.take(picture);
             return Ok(());
         }
-        each(&self.path, &self.container, self.max_pixels, &mut |picture| self.take(picture))
+        let (mut taken, mut refused) = (0, false);
+        each(&self.path, &self.container, self.max_pixels, &mut |picture| {
+            let fits = picture.pixels.len() == self.bytes;
+            refused = fits && !self.take(picture);
+            taken += u64::from(fits && !refused);
+            fits && !refused
+        })?;
+        match self.whole {
+            Some(whole) if taken < whole && !refused => Err(io::Error::other(format!("picture {} of {whole} is damaged", taken + 1))),
+            _ => Ok(()),
+        }
     }
 
     fn take(&self, picture: Picture) -> bool {
