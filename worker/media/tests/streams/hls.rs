@@ -421,3 +421,28 @@ fn an_attempt_that_goes_on_makes_the_same_bytes() {
         assert!((sound_length(&path) - 9.0).abs() < 0.05, "{}", sound_length(&path));
     }
 }
+
+#[test]
+fn an_attempt_goes_on_behind_the_end_of_sound_or_picture() {
+    for (picture, sound) in [(9u64, 3u64), (3, 9)] {
+        let film = Film::made(&format!(
+            "-f lavfi -i testsrc2=s=320x240:r=30:d={picture} -f lavfi -i sine=f=440:r=48000:d={sound} -c:v libx264 -preset veryfast \
+             -pix_fmt yuv420p -c:a aac"
+        ));
+        let whole = film.stream(node(SegmentFormat::Ts, encoded()), Vec::new());
+        let resume = SetResume {
+            set_id: "set".into(),
+            segments: vec![4],
+            init_sha256: vec![String::new()],
+        };
+        let rest = film.stream(node(SegmentFormat::Ts, encoded()), vec![resume]);
+        assert_eq!(rest.indices(0), [4], "{picture} s of picture");
+        let mut bytes: Vec<u8> = (0..4).flat_map(|index| whole.members[&(0, index)].1.clone()).collect();
+        bytes.extend(rest.joined(0));
+        let path = film.keep("resumed.ts", &bytes);
+        decodes(&path);
+        assert_eq!(frames(&path), 30 * picture, "{picture} s of picture");
+        let [before, after] = [joined(&film, &whole, 0, "whole.ts"), path].map(|file| sound_length(&file));
+        assert!((before - after).abs() < 0.05, "{before} {after}");
+    }
+}

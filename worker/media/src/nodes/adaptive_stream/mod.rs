@@ -59,6 +59,8 @@ pub struct AdaptiveStream {
     texts: Vec<subtitles::Track>,
     clip: Clip,
     resume: SetResume,
+    /// How many whole segments every stream has something in.
+    common: u32,
     /// Where a copy of the picture begins; known once the input was looked at.
     lead: copy::Lead,
     /// Renditions that are larger than the input.
@@ -212,6 +214,7 @@ impl Job for AdaptiveStream {
     }
 
     fn prepare(&mut self, preparing: &Preparing) -> Result<(), Failure> {
+        self.find_begin(preparing);
         if self.reads_all() {
             self.lead = copy::lead(preparing, self.clip)?;
             self.warnings.extend(begins_early(self.clip.start, self.lead, "encode the picture"));

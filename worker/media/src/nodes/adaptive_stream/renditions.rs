@@ -59,13 +59,14 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
         texts: subtitles::tracks(&node.subtitles, context, clip)?,
         clip,
         resume: resume.unwrap_or_default(),
+        common: u32::MAX,
         lead: copy::Lead::default(),
         left_out,
         pictures,
         applied: Vec::new(),
         warnings,
     };
-    Ok(Box::new(stream.begun()))
+    Ok(Box::new(stream))
 }
 
 /// Renditions that are made, from the largest, and how many are left out. `still`: how long a still picture is shown.

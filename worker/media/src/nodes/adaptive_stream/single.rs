@@ -43,13 +43,14 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, set: &PlanSet, settings: &Trans
         texts: film.extras.subtitles,
         clip: film.clip,
         resume: resume.unwrap_or_default(),
+        common: u32::MAX,
         lead: copy::Lead::default(),
         left_out: 0,
         pictures,
         applied: Vec::new(),
         warnings: film.extras.warnings,
     };
-    Ok(Box::new(stream.begun()))
+    Ok(Box::new(stream))
 }
 
 fn sounds(film: &Film, context: &Context) -> Vec<Sound> {
