@@ -12,7 +12,7 @@ use super::{
     channels,
     clip::Window,
     counters::{self, Counters},
-    elements::{branch, broken, caps_filter, link, make, pad, sound_queue},
+    elements::{broken, caps_filter, link, make, pad, raw_branch, sound_queue},
     mp3_header, priming,
 };
 use crate::{
@@ -162,7 +162,7 @@ fn track(
     caps: &gst::Caps,
 ) -> Result<gst::Element, Failure> {
     let name = |part: &str| format!("{prefix}-{part}");
-    let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
+    let (branch_pad, guard) = raw_branch(pipeline, tee, &name("guard"))?;
     window.apply_to_audio(tee, &branch_pad);
     let filter = caps_filter(pipeline, &name("format"), caps)?;
     let mut chain = vec![guard, sound_queue(pipeline, &name("queue"))?];

@@ -93,6 +93,40 @@ pub fn branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> Resul
     Ok((pad, guard))
 }
 
+/// A new branch of a tee of raw media, which takes every form of it: neither questions nor wishes of one branch get past the tee. Elements set
+/// themselves up by what arrives, each branch in its own thread; a question that meets one of them in the middle of that gets no answer, and
+/// the decoder would stop for all.
+pub fn raw_branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> Result<(gst::Pad, gst::Element), Failure> {
+    let (pad, guard) = branch(pipeline, tee, name)?;
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        match info.query_mut().map(|query| query.view_mut()) {
+            Some(gst::QueryViewMut::Caps(query)) => {
+                let taken = raw_forms();
+                let answer = query.filter_owned().map_or_else(
+                    || taken.clone(),
+                    |filter| filter.intersect_with_mode(&taken, gst::CapsIntersectMode::First),
+                );
+                query.set_result(&answer);
+            }
+            Some(gst::QueryViewMut::AcceptCaps(query)) => {
+                let fits = raw_forms().can_intersect(query.caps());
+                query.set_result(fits);
+            }
+            _ => return gst::PadProbeReturn::Ok,
+        }
+        gst::PadProbeReturn::Handled
+    });
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
+        let is_wish = info.event().is_some_and(|event| event.type_() == gst::EventType::Reconfigure);
+        if is_wish { gst::PadProbeReturn::Handled } else { gst::PadProbeReturn::Ok }
+    });
+    Ok((pad, guard))
+}
+
+fn raw_forms() -> gst::Caps {
+    ["video/x-raw", "audio/x-raw"].map(gst::Structure::new_empty).into_iter().collect()
+}
+
 /// The pad of an element that exists from its start.
 pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad, Failure> {
     element
@@ -107,4 +141,34 @@ pub fn broken(message: &str) -> Failure {
         format!("the pipeline could not be built: {message}"),
         "report it with the task's nodes",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_that_takes_nothing_yet_does_not_stop_the_decoder() {
+        gst::init().unwrap();
+        let pipeline = gst::Pipeline::new();
+        let tee = make(&pipeline, "tee", "tee").unwrap();
+        let (_, guard) = raw_branch(&pipeline, &tee, "guard").unwrap();
+        let filter = make(&pipeline, "capsfilter", "filter").unwrap();
+        link(&[&guard, &filter]).unwrap();
+        filter.set_property("caps", gst::Caps::new_empty());
+        let entry = pad(&tee, "sink").unwrap();
+        let offered = gst::Caps::builder("video/x-raw").field("width", 640).build();
+        assert_eq!(entry.query_caps(Some(&offered)), offered);
+        assert!(entry.query_accept_caps(&offered));
+        assert!(!entry.query_accept_caps(&gst::Caps::new_empty_simple("video/x-h264")));
+        // What the branch wishes does not make those in front of the tee think again.
+        let source = make(&pipeline, "identity", "source").unwrap();
+        link(&[&source, &tee]).unwrap();
+        pipeline.set_state(gst::State::Paused).unwrap();
+        let exit = pad(&source, "src").unwrap();
+        exit.check_reconfigure();
+        assert!(pad(&filter, "sink").unwrap().push_event(gst::event::Reconfigure::new()));
+        assert!(!exit.check_reconfigure());
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
 }

@@ -212,7 +212,8 @@ fn is_head(element: &gst::Element) -> bool {
 fn close(head: &gst::Element) {
     let Some(entry) = head.static_pad("sink") else { return };
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
-    entry.add_probe(kinds, |_, _| gst::PadProbeReturn::Drop);
+    // Of what is dropped instead, GStreamer 1.22 complains: the probe has freed it already.
+    entry.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
 }
 
 #[cfg(test)]

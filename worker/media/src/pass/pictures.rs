@@ -16,7 +16,7 @@ use mps_proto::{
 use super::{
     Graph,
     counters::Counters,
-    elements::{branch, broken, link, make, pad, raw_queue},
+    elements::{broken, link, make, pad, raw_branch, raw_queue},
     needed,
     pick::{self, Times},
     picture::{Look, RGB, jpeg},
@@ -107,7 +107,7 @@ pub fn start(graph: &Graph, node: usize, times: Times, chain: Vec<gst::Element>,
     let pipeline = graph.pipeline;
     let tee = needed(graph.source.decoded_video.as_ref())?;
     let name = |part: &str| format!("n{node}-{part}");
-    let (_, guard) = branch(pipeline, tee, &name("guard"))?;
+    let (_, guard) = raw_branch(pipeline, tee, &name("guard"))?;
     let picker = pick::element(pipeline, &name("pick"), times)?;
     let queue = raw_queue(pipeline, &name("queue"))?;
     let sink = make(pipeline, "fakesink", &name("sink"))?;

@@ -7,7 +7,7 @@ use mps_proto::worker::v1::Failure;
 use super::{
     clip::{self, Window},
     counters::{self, Counters},
-    elements::{branch, broken, link, pad, raw_queue},
+    elements::{broken, link, pad, raw_branch, raw_queue},
     encoders::{self, VideoEncode},
     pace::Pace,
     pacer,
@@ -25,7 +25,7 @@ pub fn encode(
 ) -> Result<gst::Element, Failure> {
     let prefix = format!("n{node}-video");
     let name = |part: &str| format!("{prefix}-{part}");
-    let (branch_pad, guard) = branch(pipeline, tee, &name("guard"))?;
+    let (branch_pad, guard) = raw_branch(pipeline, tee, &name("guard"))?;
     if let Some(length) = job.still {
         clip::show_for(&branch_pad, length);
     }

@@ -10,7 +10,7 @@ use crate::{
         Graph,
         clip::{self, Window},
         counters,
-        elements::{branch, make, pad, raw_queue},
+        elements::{make, pad, raw_branch, raw_queue},
         encoders::{self, VideoEncode},
         needed, video,
     },
@@ -30,7 +30,7 @@ impl AdaptiveStream {
             let prefix = format!("n{node}-v{number}");
             let mut chain = match larger.take().filter(|(larger, _)| follows(settings, larger)) {
                 Some((_, tee)) => {
-                    let (_, guard) = branch(graph.pipeline, &tee, &format!("{prefix}-guard"))?;
+                    let (_, guard) = raw_branch(graph.pipeline, &tee, &format!("{prefix}-guard"))?;
                     let mut chain = vec![guard, raw_queue(graph.pipeline, &format!("{prefix}-queue"))?];
                     chain.extend(settings.look.after_larger().shaped(graph.pipeline, &prefix)?);
                     chain
@@ -66,7 +66,7 @@ impl AdaptiveStream {
         let fields = graph.source.decoded_fields.as_ref().filter(|_| settings.fields);
         let tee = needed(fields.or(graph.source.decoded_video.as_ref()))?;
         let window = Window::raw(self.part_from(self.video_begin()));
-        let (branch_pad, guard) = branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
+        let (branch_pad, guard) = raw_branch(graph.pipeline, tee, &format!("{prefix}-guard"))?;
         if let Some(length) = settings.still {
             clip::show_for(&branch_pad, length);
         }
