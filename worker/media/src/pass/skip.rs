@@ -37,6 +37,8 @@ impl Plan {
         if is_interlaced || facts.edit_list_inside {
             return None;
         }
+        // Without an index a rate is what a header says; pictures may stand for longer.
+        facts.promised_video_frames?;
         let delay = timeline.delay()?;
         let frame = Duration::from_secs_f64(f64::from(den) / f64::from(num));
         let times = jobs.iter().map(|job| job.looks_at()).collect::<Option<Vec<_>>>()?;

@@ -136,7 +136,11 @@ impl Stamper {
         let mut state = self.state();
         let ready = match state.sound.clone() {
             Some(info) => heard(&state, rule, &buffer, &info),
-            None => state.shown(rule, buffer),
+            // What waits stays in front of the caps behind it.
+            None => match state.shown(rule, buffer) {
+                Some(ready) => ready,
+                None => return Ok(gst::FlowSuccess::Ok),
+            },
         };
         let caps = state.caps_behind.take();
         drop(state);
@@ -213,8 +217,8 @@ impl State {
         Some(gst::event::Gap::builder(own).duration(length).build())
     }
 
-    /// Takes a picture; gives those before it, whose times are known now.
-    fn shown(&mut self, rule: &Rule, buffer: gst::Buffer) -> Vec<gst::Buffer> {
+    /// Takes a picture; gives those before it, whose times are known now. `None`: it is not shown at all.
+    fn shown(&mut self, rule: &Rule, buffer: gst::Buffer) -> Option<Vec<gst::Buffer>> {
         let length = buffer.duration().and_then(|length| i64::try_from(length.nseconds()).ok());
         let length = length.or(self.nominal).unwrap_or(0);
         let place = match buffer.pts() {
@@ -222,7 +226,7 @@ impl State {
             // A decoder that does not know: it comes with the last one.
             None => Some(self.held.last().map_or((0, i64::MAX), |held| (held.own, held.limit))),
         };
-        let Some((told, limit)) = place else { return Vec::new() };
+        let (told, limit) = place?;
         let own = self.begin(told);
         let held = self.held.last().map_or(i64::MIN, |held| held.own);
         let picture = Held {
@@ -234,15 +238,15 @@ impl State {
             rule.counters.moved_stamps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             self.held.push(picture);
             if self.held.len() < MOST_ALIKE {
-                return Vec::new();
+                return Some(Vec::new());
             }
             self.repeated = Some(told);
-            return self.release(None);
+            return Some(self.release(None));
         }
         let begins = if own > held { own } else { held + LEAST_STEP };
         let ready = self.release(Some(begins));
         self.held.push(Held { own: begins, ..picture });
-        ready
+        Some(ready)
     }
 
     /// When a picture begins by what its decoder tells.
