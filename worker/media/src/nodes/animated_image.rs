@@ -50,7 +50,7 @@ pub(super) fn resolve(node: &PlanNode, settings: &AnimatedImageSettings, context
     let stream = style::film(facts, "leave the animated image out")?;
     let clip = Clip::resolve(node.start_offset.as_ref(), node.end_offset.as_ref(), rules::duration(facts), None)?;
     let fps = settings.fps.unwrap_or(DEFAULT_FPS).clamp(1, 100) as u32;
-    let length = match clip.end.or(style::film_end(facts, stream)) {
+    let length = match clip.end.or(rules::stream_end(facts, stream)) {
         Some(end) => end.saturating_sub(clip.start),
         None if facts.still_picture => Duration::from_secs(1) / fps,
         None => return Err(length_unknown()),

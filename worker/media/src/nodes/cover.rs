@@ -24,7 +24,7 @@ use crate::{
         pick::Times,
         pictures::{self, Arrived, PictureStyle, Taker, write_one},
     },
-    rules::{Frame, Geometry},
+    rules::{self, Frame, Geometry},
 };
 
 /// Candidates of a long film, and how far apart those of a short one are.
@@ -59,7 +59,7 @@ struct Candidate {
 pub(super) fn resolve(node: &PlanNode, settings: &SnapshotSettings, context: &Context) -> Resolved {
     let facts = context.facts;
     let stream = style::film(facts, "leave the cover out")?;
-    let end = style::film_end(facts, stream).filter(|_| !facts.still_picture);
+    let end = rules::stream_end(facts, stream).filter(|_| !facts.still_picture);
     let small = Geometry::resolve(Frame::of(stream), Some(COMPARED_PX), Some(COMPARED_PX), Fit::Contain, false, 1);
     Ok(Box::new(Cover {
         output: first_output(node)?,

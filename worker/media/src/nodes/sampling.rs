@@ -54,7 +54,7 @@ impl Sampling {
             return Ok(Self::once());
         }
         let distance = distance.resolve(duration).ok_or_else(length_unknown)?;
-        let film_end = style::film_end(facts, stream);
+        let film_end = rules::stream_end(facts, stream);
         let end = clip.end.map_or(film_end, |end| Some(film_end.map_or(end, |film| film.min(end))));
         let Some(end) = end else {
             return Ok(Self {

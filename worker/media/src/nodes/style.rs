@@ -28,13 +28,6 @@ pub fn film<'a>(facts: &'a InputFacts, hint: &str) -> Result<&'a MediaStream, Fa
     Ok(stream)
 }
 
-/// When the film ends, as far as the input says; `None`: a still picture, or nobody knows.
-pub fn film_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> {
-    let whole = rules::duration(facts)?;
-    let own = stream.duration.and_then(|duration| Duration::try_from(duration).ok());
-    Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
-}
-
 /// Pictures of a size as packed RGB, in standard range.
 pub fn look(stream: &MediaStream, geometry: Geometry) -> Look {
     Look {

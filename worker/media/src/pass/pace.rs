@@ -25,6 +25,13 @@ pub struct Told<T> {
     pub repeats: bool,
 }
 
+/// What is told of one picture, made as it is taken: one that stands for a day is told millions of times.
+pub type Telling<T> = Box<dyn Iterator<Item = Told<T>> + Send>;
+
+/// Frames per second as a fraction, above zero.
+#[derive(Debug, Clone, Copy)]
+struct Rate(i128, i128);
+
 /// Gives pictures a pace.
 #[derive(Debug)]
 pub struct Pacer<T> {
@@ -38,7 +45,7 @@ pub struct Pacer<T> {
     has_told: bool,
 }
 
-impl<T: Clone> Pacer<T> {
+impl<T: Clone + Send + 'static> Pacer<T> {
     /// `begin`: where the attempt's running time is zero.
     pub fn new(pace: Pace, begin: Duration) -> Self {
         let begin = i64::try_from(begin.as_nanos()).unwrap_or(i64::MAX);
@@ -49,7 +56,7 @@ impl<T: Clone> Pacer<T> {
             next: 0,
             has_told: false,
         };
-        let (num, den) = pacer.rate();
+        let Rate(num, den) = pacer.rate();
         let unit = den * 1_000_000_000;
         pacer.next = i64::try_from((i128::from(begin) * num + unit - 1).div_euclid(unit)).unwrap_or(0);
         pacer
@@ -58,93 +65,91 @@ impl<T: Clone> Pacer<T> {
     /// The picture that is never told if the next one comes at a time.
     pub fn left_out_for(&self, time: i64) -> Option<&T> {
         let (held, ..) = self.held.as_ref()?;
-        let is_full = matches!(self.pace, Pace::Constant(..)) && self.place_of(time) <= self.next;
+        let is_full = matches!(self.pace, Pace::Constant(..)) && self.rate().place_of(time) <= self.next;
         is_full.then_some(held)
     }
 
     /// Takes the next picture; gives what is told before it.
-    pub fn push(&mut self, picture: T, time: i64, length: i64) -> Vec<Told<T>> {
+    pub fn push(&mut self, picture: T, time: i64, length: i64) -> Telling<T> {
         let Some((held, since, _)) = self.held.take() else {
             // One that comes late is shown from the beginning on.
             let late = (time - self.begin).max(0);
             self.held = Some((picture, time - late, length + late));
-            return Vec::new();
+            return Box::new(std::iter::empty());
         };
         let time = time.max(since + 1);
         self.held = Some((picture, time, length));
-        let told = self.told_until(&held, since, time);
-        self.has_told |= !told.is_empty();
-        told
+        self.told_until(held, since, time)
     }
 
     /// No more pictures come.
-    pub fn end(&mut self) -> Vec<Told<T>> {
+    pub fn end(&mut self) -> Telling<T> {
         let Some((held, since, lasts)) = self.held.take() else {
-            return Vec::new();
+            return Box::new(std::iter::empty());
         };
-        let told = self.told_until(&held, since, since + lasts.max(1));
-        if told.is_empty() && !self.has_told {
-            self.told_at(&held, 1)
-        } else {
-            told
-        }
+        let told = self.told_until(held.clone(), since, since + lasts.max(1));
+        if self.has_told { told } else { self.told_at(held, 1) }
     }
 
-    fn told_until(&mut self, held: &T, since: i64, until: i64) -> Vec<Told<T>> {
+    fn told_until(&mut self, held: T, since: i64, until: i64) -> Telling<T> {
         match self.pace {
             Pace::Constant(..) => {
-                let places = self.place_of(until) - self.next;
+                let places = self.rate().place_of(until) - self.next;
                 self.told_at(held, places)
             }
-            Pace::Standing(..) => self.standing(held, since, until),
+            Pace::Standing(..) => {
+                self.has_told = true;
+                self.rate().standing(held, since, until)
+            }
         }
     }
 
     /// The picture in the next places of a constant rate.
-    fn told_at(&mut self, held: &T, places: i64) -> Vec<Told<T>> {
-        let from = self.next;
+    fn told_at(&mut self, held: T, places: i64) -> Telling<T> {
+        let (from, rate) = (self.next, self.rate());
         self.next += places.max(0);
-        let told = |place: i64| Told {
-            time: self.time_of(place),
-            length: self.time_of(place + 1) - self.time_of(place),
+        self.has_told |= self.next > from;
+        Box::new((from..self.next).map(move |place| Told {
+            time: rate.time_of(place),
+            length: rate.time_of(place + 1) - rate.time_of(place),
             picture: held.clone(),
             repeats: place > from,
-        };
-        (from..self.next).map(told).collect()
+        }))
     }
 
-    fn rate(&self) -> (i128, i128) {
+    fn rate(&self) -> Rate {
         let (Pace::Constant(num, den) | Pace::Standing(num, den)) = self.pace;
-        (i128::from(num.max(1)), i128::from(den.max(1)))
+        Rate(i128::from(num.max(1)), i128::from(den.max(1)))
     }
+}
 
+impl Rate {
     /// A picture from a time to another, told again where it stands for long.
-    fn standing(&self, held: &T, since: i64, until: i64) -> Vec<Told<T>> {
+    fn standing<T: Clone + Send + 'static>(self, held: T, since: i64, until: i64) -> Telling<T> {
         let step = self.time_of(1);
-        let mut times = vec![since];
-        if until - since > LONG.max(step * 3 / 2) {
-            let places = self.place_of(since) + 1..;
-            let between = |time: &i64| *time <= until - step / 2;
-            times.extend(places.map(|place| self.time_of(place)).take_while(between));
-        }
-        let ends = times.iter().skip(1).copied().chain([until]);
-        let told = |(time, end): (&i64, i64)| Told {
-            time: *time,
+        let stands = until - since > LONG.max(step * 3 / 2);
+        let places = self.place_of(since) + 1..if stands { i64::MAX } else { i64::MIN };
+        let again = places
+            .map(move |place| self.time_of(place))
+            .take_while(move |time| *time <= until - step / 2);
+        let times = std::iter::once(since).chain(again);
+        let ends = times.clone().skip(1).chain([until]);
+        Box::new(times.zip(ends).map(move |(time, end)| Told {
+            time,
             length: (end - time).max(1),
             picture: held.clone(),
-            repeats: *time > since,
-        };
-        times.iter().zip(ends).map(told).collect()
+            repeats: time > since,
+        }))
     }
 
-    fn place_of(&self, time: i64) -> i64 {
-        let (num, den) = self.rate();
+    fn place_of(self, time: i64) -> i64 {
+        let Self(num, den) = self;
         let place = (i128::from(time) * num * 2 + den * 1_000_000_000).div_euclid(den * 2_000_000_000);
         i64::try_from(place).unwrap_or(0)
     }
 
-    fn time_of(&self, place: i64) -> i64 {
-        let (num, den) = self.rate();
+    fn time_of(self, place: i64) -> i64 {
+        let Self(num, den) = self;
         i64::try_from(i128::from(place) * den * 1_000_000_000 / num).unwrap_or(i64::MAX)
     }
 }
@@ -204,6 +209,17 @@ mod tests {
         let later = paced(rate, 1000, &pictures[30..]);
         assert_eq!(whole.len(), 90);
         assert!(whole.ends_with(&later) && later[0].0 == 1001, "{later:?}");
+    }
+
+    #[test]
+    fn a_picture_that_stands_for_years_is_told_without_being_counted_before() {
+        const YEARS: i64 = 100_000_000_000;
+        for pace in [Pace::Constant(60, 1), Pace::Standing(60, 1)] {
+            let mut pacer = Pacer::new(pace, Duration::ZERO);
+            assert_eq!(pacer.push('a', 0, 1).count(), 0);
+            let first: Vec<_> = pacer.push('b', YEARS * MS, 1).take(3).map(|told| told.time / MS).collect();
+            assert_eq!(first, [0, 16, 33]);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use mps_proto::worker::v1::Failure;
 
 use super::{
     elements::broken,
-    pace::{Pace, Pacer, Told},
+    pace::{Pace, Pacer, Telling},
 };
 
 /// Makes the element. `begin`: where running time is zero, from the beginning of the output.
@@ -116,7 +116,7 @@ impl Keeper {
         self.tell(told)
     }
 
-    fn tell(&self, told: Vec<Told<gst::Buffer>>) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn tell(&self, told: Telling<gst::Buffer>) -> Result<gst::FlowSuccess, gst::FlowError> {
         for told in told {
             let Some(time) = u64::try_from(told.time - self.begin_ns()).ok() else {
                 continue;
@@ -154,8 +154,8 @@ impl Keeper {
                 gst::Pad::event_default(pad, Some(&*self.obj()), event)
             }
             gst::EventView::Eos(_) => {
-                let told = self.state().pacer.as_mut().map(Pacer::end).unwrap_or_default();
-                let _told = self.tell(told);
+                let told = self.state().pacer.as_mut().map(Pacer::end);
+                let _told = told.map(|told| self.tell(told));
                 gst::Pad::event_default(pad, Some(&*self.obj()), event)
             }
             // Nothing is missing between pictures that stand.

@@ -39,6 +39,13 @@ pub fn duration(facts: &InputFacts) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
+/// When a stream ends, as far as the input says; `None`: a still picture, or nobody knows.
+pub fn stream_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> {
+    let whole = duration(facts)?;
+    let own = stream.duration.and_then(|duration| Duration::try_from(duration).ok());
+    Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
+}
+
 /// Frames per second of the film; `None` when variable or unknown.
 pub fn frame_rate(stream: Option<&MediaStream>) -> Option<(i32, i32)> {
     let video = stream?.video.as_ref()?;

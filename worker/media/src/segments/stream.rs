@@ -32,7 +32,7 @@ pub struct Feed {
 /// Pictures that a film may show in another order than it decodes them.
 const REORDERED: usize = 32;
 /// A hole in copied sound of more than this is none: the clock leapt.
-const LONGEST_HOLE: Duration = Duration::from_secs(86_400);
+const LONGEST_HOLE: Duration = Duration::from_secs(6 * 3_600);
 
 /// A stream while its packets come.
 pub struct Stream {
