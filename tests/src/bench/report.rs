@@ -66,6 +66,17 @@ fn text(mark: Option<f64>) -> String {
     mark.map_or_else(|| "-".into(), |mark| format!("{mark}"))
 }
 
+/// Counted runs of each side: 3, or what `MPS_BENCH_RUNS` says.
+pub fn runs() -> usize {
+    let asked = std::env::var("MPS_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok());
+    asked.filter(|runs| *runs > 0).unwrap_or(3)
+}
+
+/// Runs in front of them that warm caches; one alone is counted as it is.
+pub fn warm_ups() -> usize {
+    usize::from(runs() > 1)
+}
+
 /// The middle value.
 pub fn median(mut values: Vec<f64>) -> f64 {
     percentile(&mut values, 0.5)
