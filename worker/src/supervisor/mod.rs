@@ -16,6 +16,7 @@ mod scratch;
 mod sets;
 mod side_inputs;
 mod slots;
+mod standstill;
 mod unit_run;
 
 use std::{io, sync::Arc};

@@ -30,6 +30,7 @@ use super::{
     outputs,
     scratch::AttemptFolder,
     sets::{self, FailedSets, SetUploads},
+    standstill::{furthest, stalled},
 };
 use crate::{
     fetch::{Room, Source},
@@ -299,6 +300,7 @@ impl Unit {
     ) -> Result<Option<ChildResult>, Unfinished> {
         let patience = self.worker.config.no_progress_timeout;
         let (mut ticks, mut moved, mut heard) = (-1, Instant::now(), Instant::now());
+        let mut done = None;
         loop {
             let report = tokio::time::timeout(HEARTBEAT, reports.recv()).await;
             if let Ok(report) = report {
@@ -311,6 +313,7 @@ impl Unit {
                         if progress.ticks != ticks {
                             (ticks, moved) = (progress.ticks, heard);
                         }
+                        done = furthest(&progress.nodes);
                         self.card.report(progress.nodes);
                     }
                     Some(Report::Member(member)) => {
@@ -322,10 +325,10 @@ impl Unit {
                 }
             }
             if moved.elapsed() > patience {
-                return Err(stalled(format!("nothing moved in the pass for {} s", patience.as_secs())));
+                return Err(stalled(format!("nothing moved in the pass for {} s", patience.as_secs()), done));
             }
             if heard.elapsed() > SILENCE {
-                return Err(stalled(format!("the child said nothing for {} s", SILENCE.as_secs())));
+                return Err(stalled(format!("the child said nothing for {} s", SILENCE.as_secs()), done));
             }
         }
     }
@@ -401,13 +404,6 @@ async fn input_url(rpc: Rpc, request: GetInputUrlRequest, patience: Duration) ->
 /// Reads reports until there are no more.
 pub(super) async fn end_of(reports: &mut mpsc::Receiver<ChildReport>) {
     while reports.recv().await.is_some() {}
-}
-
-fn stalled(message: String) -> Unfinished {
-    Unfinished {
-        failure: failure::node(ErrorReason::Stalled, message, "the input may be one that decoders hang on"),
-        split: true,
-    }
 }
 
 fn disk_reason(error: &std::io::Error) -> ErrorReason {
