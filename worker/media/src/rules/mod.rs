@@ -46,6 +46,14 @@ pub fn stream_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> 
     Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
 }
 
+/// Whether a stream has anything inside a clip, as far as the input says.
+pub fn reaches(facts: &InputFacts, stream: &MediaStream, clip: Clip) -> bool {
+    let first = facts.of_stream(stream.index).and_then(|stream| stream.first);
+    let begins = first.unwrap_or(facts.zero).saturating_sub(facts.zero);
+    let ends = stream_end(facts, stream).filter(|_| !clip.start.is_zero());
+    clip.end.is_none_or(|end| begins < end) && ends.is_none_or(|ends| ends > clip.start)
+}
+
 /// Frames per second of the film; `None` when variable or unknown.
 pub fn frame_rate(stream: Option<&MediaStream>) -> Option<(i32, i32)> {
     let video = stream?.video.as_ref()?;

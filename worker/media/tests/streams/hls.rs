@@ -446,3 +446,15 @@ fn an_attempt_goes_on_behind_the_end_of_sound_or_picture() {
         assert!((before - after).abs() < 0.05, "{before} {after}");
     }
 }
+
+#[test]
+fn sound_that_ends_before_a_clip_is_left_out() {
+    let film = Film::made(
+        "-f lavfi -i testsrc2=s=320x240:r=30:d=8 -f lavfi -i sine=f=440:r=48000:d=2 -c:v libx264 -preset veryfast -pix_fmt yuv420p -c:a aac",
+    );
+    let mut clip = node(SegmentFormat::Ts, encoded());
+    clip.start_offset = Duration::from_secs(4).try_into().ok();
+    let told = film.stream(clip, Vec::new());
+    assert!(!told.tracks[0].codecs.contains(','), "{:?}", told.tracks);
+    assert_eq!(frames(&joined(&film, &told, 0, "clip.ts")), 120);
+}

@@ -12,7 +12,7 @@ use super::{AdaptiveStream, Improvements, SEGMENT, Sound};
 use crate::{
     nodes::{
         Context, Resolved, improve,
-        transcode::{Audio, Selected, Video, select},
+        transcode::{Audio, Selected, Video, select, silent},
     },
     pass::{
         audio::AudioEncode,
@@ -40,7 +40,13 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
     let (videos, pictures, left_out) = videos(node, settings, context, (clip, still), span)?;
     let mut warnings = subtitles::warnings(&node.subtitles, context);
     warnings.extend(asked.and_then(|video| rules::idle_still_length(video, facts)));
-    let sounds = sounds(&settings.audio, facts, &mut warnings)?;
+    let mut sounds = sounds(&settings.audio, facts, &mut warnings)?;
+    if !videos.is_empty() {
+        let (count, streams) = (sounds.len(), rules::sounds(facts));
+        let reaches = |track: &usize| streams.get(*track).is_some_and(|stream| rules::reaches(facts, stream, clip));
+        sounds.retain(|sound| sound.tracks.iter().any(reaches));
+        warnings.extend((sounds.len() < count).then(silent));
+    }
     if videos.is_empty() && sounds.is_empty() {
         return Err(stream_missing(
             "the input has no sound",

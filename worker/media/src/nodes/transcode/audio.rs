@@ -12,7 +12,7 @@ use crate::{
     failure,
     pass::{audio::AudioEncode, containers::ContainerRule},
     probe::InputFacts,
-    rules::{Clip, sounds, unless_undecodable},
+    rules::{Clip, reaches, sounds, unless_undecodable},
 };
 
 /// The sound of a file.
@@ -155,22 +155,23 @@ impl Sound {
         Ok((Some(encoded), left_out))
     }
 
-    /// Leaves out tracks whose sound begins behind a clip's end: muxers make broken files of tracks without a packet.
+    /// Leaves out tracks that have no sound inside a clip: muxers make broken files of tracks without a packet.
     pub fn leave_silent_out(&mut self, clip: Clip, facts: &InputFacts) -> Option<Status> {
-        let end = clip.end?;
         let streams = sounds(facts);
-        let begins = |track: &usize| facts.of_stream(streams.get(*track)?.index)?.first;
         let count = self.tracks.len();
         self.tracks
-            .retain(|track| begins(track).is_none_or(|first| first.saturating_sub(facts.zero) < end));
-        (self.tracks.len() < count).then(|| {
-            failure::warning(
-                ErrorReason::StreamMissing,
-                "a track of sound begins behind the clip's end and was left out",
-                &[("hint", "choose a later end_offset to have its sound".to_owned())],
-            )
-        })
+            .retain(|track| streams.get(*track).is_none_or(|stream| reaches(facts, stream, clip)));
+        (self.tracks.len() < count).then(silent)
     }
+}
+
+/// What is said of a track that has nothing inside a clip.
+pub fn silent() -> Status {
+    failure::warning(
+        ErrorReason::StreamMissing,
+        "a track of sound begins behind the clip's end or ends before its beginning, and was left out",
+        &[("hint", "choose other offsets to have its sound".to_owned())],
+    )
 }
 
 /// The codec's name as `MediaStream.codec` says it.

@@ -37,7 +37,7 @@ use crate::{
     subtitles,
 };
 
-pub use audio::{Audio, Sound};
+pub use audio::{Audio, Sound, silent};
 pub use finish::{begins_early, turned};
 pub use tracks::{Selected, select};
 
