@@ -42,8 +42,8 @@ pub mod video;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
+    time::{Duration, Instant},
 };
 
 use gst::prelude::*;
@@ -268,16 +268,31 @@ fn shown_until(facts: &InputFacts, range: &Range) -> i64 {
     range.stop.zip(film).map_or(0, |(stop, film)| nanoseconds(stop.min(film)))
 }
 
-/// Where uploads are slow the pass waits for them, and that is no standstill. What a pass made that begins in the wrong place is not handed over.
+/// How long the first member of sound waits for the film, which may tell that the pass begins in the wrong place.
+const FILM_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Where uploads are slow the pass waits for them, and that is no standstill. What a pass made that begins in the wrong place is not handed
+/// over: whether it does is found out once, before the first member.
 fn patient(order: &Order, range: &Range, counters: &Arc<Counters>) -> Members {
     let (members, range, facts, counters) = (order.members.clone(), *range, order.facts.clone(), counters.clone());
+    let uses_film = order.jobs.iter().any(|job| job.needs().decoded_video || job.needs().decoded_fields);
+    let deciding = Mutex::new(());
     Arc::new(move |member| {
+        let one_at_a_time = deciding.lock().unwrap_or_else(PoisonError::into_inner);
         let has_begun = counters.handed_over.load(SeqCst);
+        if uses_film && !has_begun && range != Range::WHOLE {
+            let ends = Instant::now() + FILM_PATIENCE;
+            while counters.decoded.begin().is_none() && !counters.is_abandoned.load(SeqCst) && Instant::now() < ends {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
         if counters.is_abandoned.load(SeqCst) || (!has_begun && seek::fell_short(&range, &facts, &counters)) {
             counters.is_abandoned.store(true, SeqCst);
             return;
         }
         counters.handed_over.store(true, SeqCst);
+        drop(one_at_a_time);
         counters.outside(|| members(member));
     })
 }
