@@ -343,7 +343,11 @@ fn without_the_program_the_decoder_is_missing_and_its_package_is_named() {
 #[test]
 fn a_program_that_the_machine_ended_is_no_fault_of_the_picture() {
     if let Some(failure) = failure_of_again() {
-        assert_eq!((reason(&failure).as_str(), failure.kind()), ("PIPELINE_FAILED", FailureKind::Node), "{failure:?}");
+        assert_eq!(
+            (reason(&failure).as_str(), failure.kind()),
+            ("PIPELINE_FAILED", FailureKind::Node),
+            "{failure:?}"
+        );
         return;
     }
     let pictures = Pictures::new();

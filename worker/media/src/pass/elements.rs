@@ -112,15 +112,28 @@ pub fn raw_branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> R
                 let fits = raw_forms().can_intersect(query.caps());
                 query.set_result(fits);
             }
+            // Pictures are read as they lie, padded or not: decoders need not copy them.
+            Some(gst::QueryViewMut::Allocation(query)) if is_video(query.get().0) => {
+                query.add_allocation_meta::<gst_video::VideoMeta>(None);
+            }
             _ => return gst::PadProbeReturn::Ok,
         }
         gst::PadProbeReturn::Handled
     });
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
         let is_wish = info.event().is_some_and(|event| event.type_() == gst::EventType::Reconfigure);
-        if is_wish { gst::PadProbeReturn::Handled } else { gst::PadProbeReturn::Ok }
+        if is_wish {
+            gst::PadProbeReturn::Handled
+        } else {
+            gst::PadProbeReturn::Ok
+        }
     });
     Ok((pad, guard))
+}
+
+fn is_video(caps: Option<&gst::CapsRef>) -> bool {
+    caps.and_then(|caps| caps.structure(0))
+        .is_some_and(|caps| caps.name() == "video/x-raw")
 }
 
 fn raw_forms() -> gst::Caps {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use gst::prelude::*;
+use gst_video::{VideoFrameExt, VideoFrameRef};
 use mps_proto::{
     v1::{ErrorReason, ImageFormat},
     worker::v1::Failure,
@@ -167,6 +168,8 @@ fn hand_over(sink: &gst::Element, taker: Box<dyn Taker>, counters: &Arc<Counters
 
 fn take(taking: &mut Taking, pad: &gst::Pad, buffer: &gst::BufferRef, counters: &Counters, node: usize) -> io::Result<()> {
     let video = pad.current_caps().and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok());
+    let packed = video.as_ref().and_then(|video| packed(buffer, video));
+    let buffer = packed.as_deref().unwrap_or(buffer);
     let map = buffer.map_readable().map_err(io::Error::other)?;
     taking.taker.picture(&Arrived {
         number: taking.number,
@@ -180,6 +183,23 @@ fn take(taking: &mut Taking, pad: &gst::Pad, buffer: &gst::BufferRef, counters: 
         node.pictures.fetch_add(1, Relaxed);
     }
     Ok(())
+}
+
+/// A copy without padding; `None`: the picture has none.
+fn packed(buffer: &gst::BufferRef, video: &gst_video::VideoInfo) -> Option<gst::Buffer> {
+    let meta = buffer.meta::<gst_video::VideoMeta>()?;
+    if meta.stride() == video.stride() && meta.offset() == video.offset() && buffer.size() == video.size() {
+        return None;
+    }
+    let mut plain = gst::Buffer::with_size(video.size()).ok()?;
+    let target = plain.get_mut()?;
+    target.set_pts(buffer.pts());
+    target.set_duration(buffer.duration());
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, video).ok()?;
+    let mut copied = VideoFrameRef::from_buffer_ref_writable(target, video).ok()?;
+    frame.copy(&mut copied).ok()?;
+    drop(copied);
+    Some(plain)
 }
 
 /// Fails the node: the message comes from one of its elements.
