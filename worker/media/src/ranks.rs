@@ -19,6 +19,9 @@ const FOLLOW_PLAYLISTS: &[&str] = &[
 const BETTER: &[(&str, &str)] = &[
     // The second takes no subsampled chroma where the header says RGB, as ffmpeg's encoder writes it.
     ("avdec_jpeg2000", "openjpegdec"),
+    // The second gives nothing from a damaged picture to the next key frame, which may be minutes away.
+    ("avdec_vp8", "vp8dec"),
+    ("avdec_vp9", "vp9dec"),
 ];
 
 /// Sets the ranks of this process, once.

@@ -99,6 +99,34 @@ fn avi(head: &[u8]) -> Told {
     }
 }
 
+/// RIFF chunks of a file that are looked at; each holds 1 GB or more.
+const MOST_RIFFS: usize = 4096;
+
+/// Whether an AVI has every chunk to its end, as its writer closed it. Headers of streams count packets that are not there: of no bytes, where
+/// sound begins late.
+pub fn is_whole_riff(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut at = 0;
+    for _ in 0..MOST_RIFFS {
+        if at + 8 > size {
+            return Ok(at > 0);
+        }
+        let mut head = [0; 8];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut head)?;
+        let [name @ .., a, b, c, d] = head;
+        let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+        let end = at + 8 + length;
+        if name != *b"RIFF" || length == 0 || end > size {
+            // Bytes of another kind behind the last one do not matter.
+            return Ok(at > 0 && name != *b"RIFF");
+        }
+        at = end + end % 2;
+    }
+    Ok(false)
+}
+
 /// What is known of an input's length.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Length {
@@ -177,4 +205,23 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_riff_file_is_whole_when_each_of_its_chunks_is() {
+        let whole = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            is_whole_riff(file.path()).unwrap()
+        };
+        let two = b"RIFF\x06\0\0\0AVI ..RIFF\x04\0\0\0AVIX";
+        assert!(whole(two));
+        assert!(!whole(&two[..two.len() - 1]), "the second one was cut");
+        assert!(!whole(b"RIFF\0\0\0\0AVI "), "written to a pipe");
+        assert!(!whole(b""));
+    }
 }

@@ -185,6 +185,7 @@ fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, exte
         reading,
         media,
         promised_duration: promised,
+        is_all_there: container == "avi" && length::is_whole_riff(path).unwrap_or(false),
         counted_duration: transport.duration,
         still_picture: still,
         trim: if container == "mp3" { Trim::of_mp3(path) } else { Trim::default() },
