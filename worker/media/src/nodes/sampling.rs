@@ -7,7 +7,6 @@ use mps_proto::{
     worker::v1::Failure,
 };
 
-use super::style;
 use crate::{
     failure,
     pass::{Range, pick::Times},

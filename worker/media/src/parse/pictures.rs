@@ -176,9 +176,31 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// How far the header of a picture is looked for: those of sequence and group stand in front of it.
+const MOST_HEADERS: usize = 64 << 10;
+const PICTURE_START: [u8; 4] = [0, 0, 1, 0];
+const INTRA: u8 = 1;
+
+/// Whether the first picture of a packet of MPEG-1 or MPEG-2 needs no other one.
+pub fn is_intra_of_mpeg2(packet: &[u8]) -> bool {
+    let headers = packet.get(..MOST_HEADERS).unwrap_or(packet);
+    let picture = headers.windows(PICTURE_START.len()).position(|bytes| bytes == PICTURE_START);
+    let kind = picture.and_then(|at| headers.get(at + PICTURE_START.len() + 1));
+    kind.is_some_and(|kind| kind >> 3 & 7 == INTRA)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_of_mpeg2_that_need_no_other_are_known() {
+        // Sequence, group, and a picture whose number is 2.
+        let packet = |kind: u8| [0, 0, 1, 0xb3, 10, 0, 0, 1, 0xb8, 0, 8, 0, 0, 0, 0, 1, 0, 0, 0x80 | kind << 3, 0xff];
+        assert!(is_intra_of_mpeg2(&packet(1)));
+        assert!(!is_intra_of_mpeg2(&packet(2)) && !is_intra_of_mpeg2(&packet(3)));
+        assert!(!is_intra_of_mpeg2(&[0, 0, 1, 0xb3, 10]) && !is_intra_of_mpeg2(&[0, 0, 1, 0, 0]));
+    }
 
     #[test]
     fn types_of_pictures_are_read() {

@@ -185,7 +185,7 @@ mod tests {
             [(0, 'a'), (100, 'a'), (200, 'c'), (300, 'c'), (400, 'c'), (500, 'd'), (600, 'd')]
         );
         let mut pacer = Pacer::new(rate, Duration::ZERO);
-        pacer.push('a', 0, MS);
+        assert_eq!(pacer.push('a', 0, MS).count(), 0);
         assert_eq!((pacer.left_out_for(20 * MS), pacer.left_out_for(60 * MS)), (Some(&'a'), None));
     }
 

@@ -305,7 +305,9 @@ impl State {
             }
             Pass::Take => {
                 let target = buffer.make_mut();
-                if !is_key {
+                if is_key {
+                    target.unset_flags(gst::BufferFlags::DELTA_UNIT);
+                } else {
                     target.set_flags(gst::BufferFlags::DELTA_UNIT);
                 }
                 target.set_pts(with_headroom(stamped.shown));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gst::prelude::*;
-use gst_video::{VideoFrameExt, VideoFrameRef};
+use gst_video::VideoFrameRef;
 use mps_proto::{
     v1::{ErrorReason, ImageFormat},
     worker::v1::Failure,

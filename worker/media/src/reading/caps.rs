@@ -8,6 +8,7 @@ use std::{
 use gst::prelude::*;
 
 use super::stream_id;
+use crate::{entry, parse::pictures};
 
 /// Types of unknown four-letter codes and those that decoders take for them.
 const KNOWN_AS: &[(&str, &str)] = &[
@@ -33,6 +34,25 @@ pub fn correct(pad: &gst::Pad, formats: &BTreeMap<String, &'static str>) {
     });
     stamp_prores(pad);
     drop_unstamped(pad);
+    mark_intra_pictures(pad);
+}
+
+/// mpegvideoparse takes the first picture behind a container's own sequence header for one that needs others, and copies begin behind it.
+fn mark_intra_pictures(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
+        let caps = pad.current_caps();
+        let structure = caps.as_ref().and_then(|caps| caps.structure(0));
+        if !structure.is_some_and(entry::is_mpeg2) {
+            return gst::PadProbeReturn::Remove;
+        }
+        if let Some(buffer) = info.buffer_mut()
+            && buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+            && buffer.map_readable().is_ok_and(|packet| pictures::is_intra_of_mpeg2(&packet))
+        {
+            buffer.make_mut().unset_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// How many packets may come in front of the first stamp.

@@ -46,12 +46,15 @@ pub fn stream_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> 
     Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
 }
 
-/// Whether a stream has anything inside a clip, as far as the input says.
+/// Less sound than this makes no packet of most codecs.
+const LEAST_SOUND: Duration = Duration::from_millis(50);
+
+/// Whether a stream of sound has anything to speak of inside a clip, as far as the input says.
 pub fn reaches(facts: &InputFacts, stream: &MediaStream, clip: Clip) -> bool {
     let first = facts.of_stream(stream.index).and_then(|stream| stream.first);
     let begins = first.unwrap_or(facts.zero).saturating_sub(facts.zero);
     let ends = stream_end(facts, stream).filter(|_| !clip.start.is_zero());
-    clip.end.is_none_or(|end| begins < end) && ends.is_none_or(|ends| ends > clip.start)
+    clip.end.is_none_or(|end| begins + LEAST_SOUND < end.max(LEAST_SOUND * 2)) && ends.is_none_or(|ends| ends > clip.start + LEAST_SOUND)
 }
 
 /// Frames per second of the film; `None` when variable or unknown.
