@@ -121,10 +121,10 @@ impl Timeline {
         Duration::from_nanos(u64::try_from(own).unwrap_or(0))
     }
 
-    /// How much later the media are than they are shown, where that is one figure.
-    pub fn delay(&self) -> Option<Duration> {
+    /// How many nanoseconds later the media are than they are shown, where that is one figure; below zero where nothing is shown at first.
+    pub fn delay(&self) -> Option<i64> {
         match self.0.as_slice() {
-            [only] => Some(Duration::from_nanos(u64::try_from(only.media - only.own).unwrap_or(0))),
+            [only] => Some(only.media - only.own),
             _ => None,
         }
     }
@@ -233,7 +233,7 @@ mod tests {
         let timeline = Timeline::from_zero(Duration::from_millis(700));
         assert_eq!(timeline.picture(1_480_000_000, S / 25), Some((780_000_000, i64::MAX)));
         assert_eq!(timeline.picture(600_000_000, S / 25), None);
-        assert_eq!(timeline.delay(), Some(Duration::from_millis(700)));
+        assert_eq!(timeline.delay(), Some(700_000_000));
     }
 
     #[test]

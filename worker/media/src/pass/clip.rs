@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use crate::rules::Clip;
+use crate::{rules::Clip, timeline::nanoseconds};
 
 /// A branch of a tee that takes a part of the stream. Behind decoders stamps are the input's own time; packets of copies have the demuxer's.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub clip: Clip,
-    /// Own time is this much earlier than the stamps say.
-    pub delay: Duration,
+    /// Own time is so many nanoseconds earlier than the stamps say.
+    pub delay: i64,
 }
 
 /// A picture that stands long is taken when at least half of this is seen of it.
@@ -27,20 +27,26 @@ impl Window {
                 start: self.clip.start - by,
                 end: self.clip.end.map(|end| end + rest),
             },
-            delay: self.delay.saturating_sub(rest),
+            delay: self.delay - nanoseconds(rest),
         }
     }
 
     /// Of raw media.
     pub fn raw(clip: Clip) -> Self {
-        Self {
-            clip,
-            delay: Duration::ZERO,
-        }
+        Self { clip, delay: 0 }
     }
 
-    fn is_whole(&self) -> bool {
-        self.clip == Clip::WHOLE && self.delay.is_zero()
+    /// Where it begins in nanoseconds of stamps; below zero where nothing is shown before the first of them.
+    pub fn begin(&self) -> i64 {
+        nanoseconds(self.clip.start) + self.delay
+    }
+
+    pub fn end(&self) -> Option<i64> {
+        self.clip.end.map(|end| nanoseconds(end) + self.delay)
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.clip == Clip::WHOLE && self.delay == 0
     }
 
     /// Takes pictures of which half is seen inside the clip, and cuts what reaches over its ends; its start becomes zero.
@@ -74,10 +80,7 @@ impl Window {
             return;
         }
         let Some(source) = tee.static_pad("sink") else { return };
-        let (start, end) = (
-            clock(self.clip.start + self.delay),
-            self.clip.end.map(|end| clock(end + self.delay)),
-        );
+        let (start, end) = (at(self.begin()), self.end().map(at));
         branch.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
                 return gst::PadProbeReturn::Ok;
@@ -94,11 +97,11 @@ impl Window {
 
     /// Running time of the branch begins with the clip: its segment is replaced, so that what stands before it has negative time.
     fn rebase(&self, branch: &gst::Pad) {
-        self.replace_segment(branch, self.clip.end.map(|end| clock(end + self.delay)));
+        self.replace_segment(branch, self.end().map(at));
     }
 
     fn replace_segment(&self, branch: &gst::Pad, end: Option<gst::ClockTime>) {
-        let start = clock(self.clip.start + self.delay);
+        let start = at(self.begin());
         branch.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
                 return gst::PadProbeReturn::Ok;
@@ -216,6 +219,10 @@ fn cut(pad: &gst::Pad, buffer: &gst::Buffer, start: gst::ClockTime, end: Option<
         info.rate(),
         info.bpf(),
     ))
+}
+
+fn at(ns: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(0))
 }
 
 /// As GStreamer's time.

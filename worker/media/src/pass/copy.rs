@@ -16,6 +16,7 @@ use crate::{
     job::Preparing,
     probe::InputFacts,
     rules::{self, Clip},
+    timeline::nanoseconds,
 };
 
 /// Distance of pictures where nothing tells.
@@ -44,7 +45,7 @@ pub fn lead(preparing: &Preparing, clip: Clip) -> Result<Lead, Failure> {
     if clip.start.is_zero() && !preparing.facts.edit_list_inside {
         return Ok(Lead::default());
     }
-    let start = clip.start + delay;
+    let start = Duration::from_nanos(u64::try_from(nanoseconds(clip.start) + delay).unwrap_or(0));
     let found = keys::last_before(preparing.input, preparing.facts, start, preparing.tick)?;
     Ok(found.map_or_else(Lead::default, |found| Lead {
         key: found.shown.saturating_sub(found.key),

@@ -10,7 +10,7 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
 use super::{
-    clip::{Window, clock},
+    clip::Window,
     counters::Counters,
     elements::broken,
     gate::{Gate, Pass},
@@ -19,7 +19,6 @@ use super::{
 use crate::{
     entry, failure,
     parse::pictures::{self, Kind},
-    rules::Clip,
 };
 
 /// Added to all stamps: pictures are decoded before the first one is shown, and stamps are never negative.
@@ -239,12 +238,11 @@ fn why(disorder: Disorder) -> Failure {
 
 impl State {
     fn new(rule: &Rule) -> Self {
-        let start = (rule.window.clip != Clip::WHOLE || !rule.window.delay.is_zero()).then(|| rule.window.clip.start + rule.window.delay);
-        let end = rule.window.clip.end.map(|end| end + rule.window.delay);
+        let start = (!rule.window.is_whole()).then(|| rule.window.begin());
         let film = rule.film.as_ref();
         Self {
             sequence: film.map(|film| Sequence::new(film.stamps, ns(film.nominal))),
-            gate: Gate::new(start.map(ns), end.map(ns), film.is_some()),
+            gate: Gate::new(start, rule.window.end(), film.is_some()),
             ..Self::default()
         }
     }
@@ -342,9 +340,9 @@ impl State {
             new.set_start(start + HEADROOM);
             new.set_stop(gst::ClockTime::NONE);
         } else {
-            let begin = clock(rule.window.clip.start + rule.window.delay);
-            let late = time.saturating_sub(begin);
-            new.set_start(start + begin.saturating_sub(time) + HEADROOM);
+            let early = rule.window.begin() - ns_of(time);
+            let late = clock_of((-early).max(0));
+            new.set_start(start + clock_of(early.max(0)) + HEADROOM);
             new.set_base(late);
             new.set_time(late);
         }

@@ -9,7 +9,12 @@ use super::{
     clip::{clock, stream_time},
     counters::Counters,
 };
-use crate::{job::Job, probe::InputFacts, rules, timeline::Timeline};
+use crate::{
+    job::Job,
+    probe::InputFacts,
+    rules,
+    timeline::{Timeline, nanoseconds},
+};
 
 /// How many pictures before and behind a wanted one are decoded all the same.
 const NEIGHBOURS: u32 = 3;
@@ -42,12 +47,12 @@ impl Plan {
         let delay = timeline.delay()?;
         let frame = Duration::from_secs_f64(f64::from(den) / f64::from(num));
         let times = jobs.iter().map(|job| job.looks_at()).collect::<Option<Vec<_>>>()?;
-        let mut wanted: Vec<_> = times.into_iter().flatten().map(|time| clock(time + delay)).collect();
+        let mut wanted: Vec<_> = times.into_iter().flatten().map(|time| stamp(time, delay)).collect();
         wanted.sort_unstable();
         Some(Self {
             wanted,
             slack: clock(frame * NEIGHBOURS),
-            tail: clock((rules::duration(facts)? + delay).saturating_sub(frame * AT_END)),
+            tail: stamp(rules::duration(facts)?.saturating_sub(frame * AT_END), delay),
         })
     }
 
@@ -71,6 +76,10 @@ impl Plan {
             gst::PadProbeReturn::Drop
         });
     }
+}
+
+fn stamp(time: Duration, delay: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(nanoseconds(time) + delay).unwrap_or(0))
 }
 
 /// Whether no picture refers to that of a packet.
