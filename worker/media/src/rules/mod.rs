@@ -43,6 +43,13 @@ pub fn duration(facts: &InputFacts) -> Option<Duration> {
 pub fn stream_end(facts: &InputFacts, stream: &MediaStream) -> Option<Duration> {
     let whole = duration(facts)?;
     let own = stream.duration.and_then(|duration| Duration::try_from(duration).ok());
+    // Tracks of an MP4 count from the zero of its clock: what is empty in front of all of them is no part of the input's own time.
+    let before = if facts.media.container == "mp4" {
+        facts.zero
+    } else {
+        Duration::ZERO
+    };
+    let own = own.map(|own| own.saturating_sub(before));
     Some(own.filter(|own| !own.is_zero()).map_or(whole, |own| own.min(whole)))
 }
 
@@ -137,4 +144,32 @@ pub fn unsupported(message: &str) -> Failure {
 /// Tracks of sound, in the order of the input.
 pub fn sounds(facts: &InputFacts) -> Vec<&MediaStream> {
     facts.media.streams.iter().filter(|stream| stream.kind == "audio").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mps_proto::v1::MediaInfo;
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_in_front_of_all_tracks_is_no_part_of_a_stream() {
+        let span = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+        let film = MediaStream {
+            kind: "video".into(),
+            duration: span(13),
+            ..MediaStream::default()
+        };
+        let of = |container: &str| InputFacts {
+            media: MediaInfo {
+                container: container.into(),
+                duration: span(5),
+                ..MediaInfo::default()
+            },
+            zero: Duration::from_secs(10),
+            ..InputFacts::default()
+        };
+        assert_eq!(stream_end(&of("mp4"), &film), Some(Duration::from_secs(3)));
+        assert_eq!(stream_end(&of("avi"), &film), Some(Duration::from_secs(5)));
+    }
 }
