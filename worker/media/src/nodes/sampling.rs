@@ -16,7 +16,7 @@ use crate::{
 
 const DEFAULT_PERCENT: f64 = 10.0;
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
-/// What remains of the film behind a sample that floating point put there.
+/// What remains of a film of unknown pace behind a sample that floating point put there.
 const NOTHING: Duration = Duration::from_micros(10);
 
 /// Distance of two samples, as the settings say.
@@ -64,7 +64,7 @@ impl Sampling {
                 distance,
             });
         };
-        let length = end.saturating_sub(clip.start).saturating_sub(NOTHING).max(NOTHING);
+        let length = end.saturating_sub(clip.start).saturating_sub(no_picture(stream));
         let count = (length.as_nanos().div_ceil(distance.as_nanos().max(1))).max(1);
         if count > most as u128 {
             return Err(too_many(most));
@@ -122,6 +122,12 @@ impl Sampling {
     }
 }
 
+/// What is left of a film and too short for a picture: half of one.
+fn no_picture(stream: &MediaStream) -> Duration {
+    let rate = rules::frame_rate(Some(stream)).map(|(num, den)| f64::from(num) / f64::from(den));
+    rate.map_or(NOTHING, |rate| Duration::from_secs_f64(0.5 / rate))
+}
+
 /// More pictures than a node may make.
 pub fn too_many(most: usize) -> Failure {
     failure::data(
@@ -137,4 +143,46 @@ fn length_unknown() -> Failure {
         "the input does not say how long it is, so nothing can be told in percent of it",
         "give an interval in seconds",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use mps_proto::v1::{MediaInfo, VideoProperties};
+
+    use super::*;
+
+    /// Samples each second of a film of 25 pictures per second.
+    fn samples(milliseconds: u64) -> usize {
+        let film = MediaStream {
+            kind: "video".into(),
+            video: Some(VideoProperties {
+                frame_rate_num: 25,
+                frame_rate_den: 1,
+                ..VideoProperties::default()
+            }),
+            ..MediaStream::default()
+        };
+        let facts = InputFacts {
+            media: MediaInfo {
+                duration: Duration::from_millis(milliseconds).try_into().ok(),
+                streams: vec![film.clone()],
+                ..MediaInfo::default()
+            },
+            ..InputFacts::default()
+        };
+        let distance = Distance {
+            interval: Duration::from_secs(1).try_into().ok(),
+            percent: None,
+        };
+        let sampling = Sampling::resolve(&distance, Clip::WHOLE, &facts, &film, 100).unwrap();
+        sampling.times.at.len()
+    }
+
+    #[test]
+    fn what_is_no_picture_gets_no_sample() {
+        assert_eq!(samples(6000), 6);
+        assert_eq!(samples(6001), 6);
+        assert_eq!(samples(6040), 7);
+        assert_eq!(samples(10), 1);
+    }
 }
