@@ -113,6 +113,8 @@ fn process(
                 closed_up: promises::closed_up(&counters, &delivered, facts),
             },
         );
+        let early = |job: &dyn Job| promises::early(job, &counters, &delivered, facts);
+        let early: Vec<_> = work.jobs.iter().map(|job| early(job.as_ref())).collect();
         for (number, ((branches, node), of_node)) in jobs.into_iter().zip(&work.nodes).zip(&counters.nodes).enumerate() {
             let branches = match cut.get(&number) {
                 Some(failure) => Err(failure.clone()),
@@ -125,7 +127,9 @@ fn process(
                 folder,
                 counters: of_node,
             };
-            work.results.push(result(node, branches, &checking, &warnings));
+            let early = early.get(number).into_iter().flatten().map(outputs::early);
+            let warnings: Vec<_> = warnings.iter().cloned().chain(early).collect();
+            work.results.push(result(node, branches, &checking, warnings));
             reporter.checked(&counters);
         }
     }
@@ -196,7 +200,7 @@ fn result(
     node: &PlanNode,
     branches: Result<Vec<Box<dyn Branch>>, Failure>,
     checking: &Checking,
-    warnings: &[mps_proto::rpc::Status],
+    warnings: Vec<mps_proto::rpc::Status>,
 ) -> NodeResult {
     let mut made = Made::default();
     let checked = branches.and_then(|branches| {
@@ -207,7 +211,7 @@ fn result(
     });
     match checked {
         Ok(()) => {
-            made.warnings.extend_from_slice(warnings);
+            made.warnings.extend(warnings);
             made.into_result(node)
         }
         Err(failure) => failed(&node.key, failure),

@@ -7,7 +7,7 @@ use mps_proto::{
     worker::v1::{FileResult, PlanOutput},
 };
 
-use crate::{failure, probe::InputFacts};
+use crate::{failure, probe::InputFacts, promises::Lack};
 
 /// How long one file may take to be checked.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(600);
@@ -67,6 +67,15 @@ pub fn warnings(facts: &InputFacts, count: u64, lost: Lost) -> Vec<mps_proto::rp
         ));
     }
     found
+}
+
+/// What a node is told of a promise that the input nearly keeps.
+pub fn early(lack: &Lack) -> mps_proto::rpc::Status {
+    failure::warning(
+        ErrorReason::InputTruncated,
+        format!("the end of the input is missing: {lack}"),
+        &[("hint", "upload or record the file again if its end matters".to_owned())],
+    )
 }
 
 /// A finished file as the supervisor is told of it.

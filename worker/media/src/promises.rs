@@ -25,6 +25,8 @@ const WHOLE_SHARE: f64 = 0.98;
 const WHOLE_SLACK: Duration = Duration::from_millis(150);
 /// Time that the clock counts and no stream has: from here on it is told.
 const CLOSED_UP: Duration = Duration::from_millis(500);
+/// A stream that ends earlier than promised by more than this, or than its packets are apart, is told to.
+const EARLY: Duration = Duration::from_millis(500);
 /// Film at the end that came out of the demuxer and not out of the decoder: from here on it is told.
 const UNDECODED: Duration = Duration::from_millis(500);
 
@@ -45,6 +47,10 @@ impl End {
     /// How far it reaches at most.
     fn reach(self) -> Duration {
         self.at + self.longest
+    }
+
+    fn is_early(self, wanted: Duration) -> bool {
+        self.at + self.longest.max(EARLY) < wanted
     }
 }
 
@@ -68,8 +74,8 @@ impl Delivered {
         self.streams.iter().find(|(found, _)| *found == role).map(|(_, end)| *end)
     }
 
-    fn latest(&self) -> Option<Duration> {
-        self.streams.iter().map(|(_, end)| end.reach()).max()
+    fn latest(&self) -> Option<End> {
+        self.streams.iter().map(|(_, end)| *end).max_by_key(|end| end.reach())
     }
 }
 
@@ -93,21 +99,58 @@ pub fn cut_nodes(jobs: &[Box<dyn Job>], delivered: &Delivered, facts: &InputFact
 }
 
 fn cut(job: &dyn Job, delivered: &Delivered, facts: &InputFacts) -> Option<Failure> {
+    let lack = lacking(job, delivered, facts, |end, wanted| is_short(end.reach(), wanted))?;
+    Some(truncated(lack.to_string()))
+}
+
+/// What of its promise a node did not get, where that is too little to fail it and the pass went to the end.
+pub fn early(job: &dyn Job, counters: &Counters, delivered: &Delivered, facts: &InputFacts) -> Option<Lack> {
+    // Of missing bytes, and of a clock, something is said already.
+    let is_told = facts.truncated_bytes > 0 || facts.counted_duration.is_some();
+    if is_told || job.is_idle() || !counters.to_the_end.load(Relaxed) {
+        return None;
+    }
+    lacking(job, delivered, facts, End::is_early)
+}
+
+/// A stream that ends before its promise.
+#[derive(Debug, Clone, Copy)]
+pub struct Lack {
+    pub promised: Duration,
+    pub end: Duration,
+    name: &'static str,
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (promised, end) = (self.promised.as_secs_f64(), self.end.as_secs_f64());
+        write!(
+            f,
+            "its header promises {promised:.2} s of {} and {end:.2} s could be read",
+            self.name
+        )
+    }
+}
+
+/// The first stream that a node reads and that is short of what it wants, or else the whole.
+fn lacking(job: &dyn Job, delivered: &Delivered, facts: &InputFacts, is_short: impl Fn(End, Duration) -> bool) -> Option<Lack> {
     if facts.is_all_there || delivered.streams.is_empty() {
         return None;
     }
     let stop = job.part().stop.unwrap_or(Duration::MAX);
-    let short = |(role, name, stream): (Role, &str, &MediaStream)| {
+    let lack = |promised: Duration, end: End, name| {
+        is_short(end, promised.min(stop)).then_some(Lack {
+            promised,
+            end: end.at,
+            name,
+        })
+    };
+    let of_stream = |(role, name, stream): (Role, &'static str, &MediaStream)| {
         let promised = Duration::try_from(stream.duration?).ok()?;
-        let end = delivered.end(role)?;
-        is_short(end.reach(), promised.min(stop)).then(|| refusal(promised, end.at, name))
+        lack(promised, delivered.end(role)?, name)
     };
-    let whole = || {
-        let promised = facts.promised_duration?;
-        let end = delivered.latest()?;
-        is_short(end, promised.min(stop)).then(|| refusal(promised, end, "media"))
-    };
-    needed(job.needs(), facts).into_iter().find_map(short).or_else(whole)
+    let whole = || lack(facts.promised_duration?, delivered.latest()?, "media");
+    needed(job.needs(), facts).into_iter().find_map(of_stream).or_else(whole)
 }
 
 /// Streams that a node reads.
@@ -126,14 +169,6 @@ fn is_short(end: Duration, wanted: Duration) -> bool {
     end < wanted.mul_f64(WHOLE_SHARE).saturating_sub(WHOLE_SLACK)
 }
 
-fn refusal(promised: Duration, end: Duration, name: &str) -> Failure {
-    truncated(format!(
-        "its header promises {:.2} s of {name} and {:.2} s could be read",
-        promised.as_secs_f64(),
-        end.as_secs_f64()
-    ))
-}
-
 pub fn truncated(detail: String) -> Failure {
     failure::data(
         ErrorReason::InputTruncated,
@@ -146,7 +181,7 @@ pub fn truncated(detail: String) -> Failure {
 /// a second for a joint.
 pub fn closed_up(counters: &Counters, delivered: &Delivered, facts: &InputFacts) -> Option<Duration> {
     let counted = facts.counted_duration.filter(|_| counters.to_the_end.load(Relaxed))?;
-    let lost = counted.saturating_sub(delivered.latest()?);
+    let lost = counted.saturating_sub(delivered.latest()?.reach());
     (lost > CLOSED_UP).then_some(lost)
 }
 

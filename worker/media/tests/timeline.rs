@@ -146,6 +146,16 @@ fn pictures_of_one_stamp_are_moved_apart_and_none_is_lost() {
     }
 }
 
+/// Warnings of a node over an input.
+fn warnings(input: &Path, settings: v1::TranscodeSettings) -> Vec<String> {
+    let outputs = tempfile::tempdir().unwrap();
+    let result = carry_out(&order(input, vec![node("warned", settings)], outputs.path()));
+    assert!(result.failure.is_none(), "{:?}", result.failure);
+    let node = &result.nodes[0];
+    assert!(node.failure.is_none(), "{}: {:?}", input.display(), node.failure);
+    node.warnings.iter().map(|warning| warning.message.clone()).collect()
+}
+
 #[test]
 fn slides_stand_as_long_as_they_are_said_to() {
     let film = Film::new();
@@ -207,4 +217,52 @@ fn a_stream_is_compared_with_its_own_promise() {
         .remove(0)
         .unwrap();
     assert_eq!(frames(&made), 25);
+}
+
+/// Where the first packet lies in a file that is presented at a time or behind it.
+fn place(file: &Path, seconds: f64) -> usize {
+    let packets = ffprobe(file, "-select_streams 0 -show_entries packet=pts_time,pos");
+    let packet = |line: &str| {
+        let (time, place) = line.split_once(',')?;
+        Some((time.parse::<f64>().ok()?, place.trim_end_matches(',').parse().ok()?))
+    };
+    let found = packets.lines().filter_map(packet).find(|(time, _)| *time >= seconds);
+    found.unwrap().1
+}
+
+#[test]
+fn a_little_that_is_missing_at_the_end_is_told() {
+    let film = Film::new();
+    let video = "-f lavfi -i testsrc2=s=64x64:r=2:d=60";
+    let only_film = || v1::TranscodeSettings { audio: None, ..whole() };
+    let only_sound = || v1::TranscodeSettings {
+        container: Some(Container::M4a as i32),
+        audio: Some(audio(AudioCodec::Aac)),
+        ..Default::default()
+    };
+    let cases = [
+        (
+            "film.mkv",
+            format!("{video} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+            only_film(),
+        ),
+        (
+            "film.flv",
+            format!("{video} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+            only_film(),
+        ),
+        ("film.avi", format!("{video} -c:v mpeg4 -q:v 5"), only_film()),
+        ("sound.flac", "-f lavfi -i anoisesrc=r=16000:d=60".to_owned(), only_sound()),
+    ];
+    for (name, arguments, settings) in cases {
+        ffmpeg(&arguments, &film.path(name));
+        assert_eq!(warnings(&film.path(name), settings.clone()), [""; 0], "{name}");
+        let bytes = fs::read(film.path(name)).unwrap();
+        let cut = film.path(&format!("cut-{name}"));
+        // 1 s of 60 s: too little to fail.
+        fs::write(&cut, &bytes[..place(&film.path(name), 58.7)]).unwrap();
+        let told = warnings(&cut, settings);
+        let is_told = |text: &String| text.contains("promises 60.") && (text.contains(" 59.0") || text.contains(" 58."));
+        assert!(told.iter().any(is_told), "{name}: {told:?}");
+    }
 }
