@@ -111,6 +111,7 @@ fn process(
             outputs::Lost {
                 undecoded: promises::undecoded(&counters, &delivered),
                 closed_up: promises::closed_up(&counters, &delivered, facts),
+                alike: promises::alike(&counters, facts),
             },
         );
         let early = |job: &dyn Job| promises::early(job, &counters, &delivered, facts);

@@ -19,6 +19,8 @@ pub struct Lost {
     pub undecoded: Option<Duration>,
     /// What its clock counts and its demuxer closed up.
     pub closed_up: Option<Duration>,
+    /// Pictures that had another one's stamp.
+    pub alike: u64,
 }
 
 /// What every node of a pass warns of. `count`: what decoders reported of the input.
@@ -47,6 +49,13 @@ pub fn warnings(facts: &InputFacts, count: u64, lost: Lost) -> Vec<mps_proto::rp
             ErrorReason::InputDamaged,
             format!("the last {:.1} s of the film do not decode", lost.as_secs_f64()),
             &[],
+        ));
+    }
+    if lost.alike > 0 {
+        found.push(failure::warning(
+            ErrorReason::InputDamaged,
+            format!("{} pictures had another one's time stamp and were moved apart", lost.alike),
+            &[("count", lost.alike.to_string())],
         ));
     }
     if count > 0 {

@@ -195,3 +195,18 @@ pub fn undecoded(counters: &Counters, delivered: &Delivered) -> Option<Duration>
     let lost = film.at.saturating_sub(decoded);
     (lost > UNDECODED && is_short(decoded, film.at)).then_some(lost)
 }
+
+/// Containers that stamp every picture.
+const STAMPED: &[&str] = &["matroska", "webm"];
+
+/// Pictures that had another one's stamp. Where not every packet gave a picture, two of one stamp may have been its fields, or one may not be shown.
+pub fn alike(counters: &Counters, facts: &InputFacts) -> u64 {
+    let streams = counters.streams.lock().map(|streams| streams.clone()).unwrap_or_default();
+    let Some(film) = streams.iter().find(|stream| stream.role == Role::Film) else {
+        return 0;
+    };
+    let unshown = film.packets.load(Relaxed).saturating_sub(counters.decoded.count());
+    let is_stamped = STAMPED.contains(&facts.media.container.as_str());
+    let unstamped = film.unstamped.load(Relaxed) * u64::from(is_stamped);
+    (film.alike.load(Relaxed) + unstamped).saturating_sub(unshown)
+}

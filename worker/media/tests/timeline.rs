@@ -157,6 +157,28 @@ fn warnings(input: &Path, settings: v1::TranscodeSettings) -> Vec<String> {
 }
 
 #[test]
+fn pictures_that_had_another_ones_stamp_are_told_of() {
+    let film = Film::new();
+    let h264 = "-c:v libx264 -preset ultrafast -qp 20 -bf 2 -g 25 -c:a aac";
+    let clean = [
+        ("clean.mp4", h264),
+        ("clean.mkv", h264),
+        ("clean.ts", h264),
+        ("clean.vob", "-c:v mpeg2video -q:v 2 -g 15 -bf 2 -c:a mp2 -f vob"),
+        ("clean.avi", "-c:v mpeg4 -q:v 2 -bf 2 -vtag XVID -c:a libmp3lame"),
+    ];
+    for (name, codecs) in clean {
+        counting(&film, name, codecs);
+        assert_eq!(warnings(&film.path(name), whole()), [""; 0], "{name}");
+    }
+    counting(&film, "plain.mkv", "-c:v libx264 -preset ultrafast -qp 20 -bf 0 -c:a aac");
+    let twice = "-c copy -bsf:v setts=ts='if(eq(N,40)+eq(N,70),TS-40,TS)'";
+    ffmpeg(&format!("-i {} {twice}", film.path("plain.mkv").display()), &film.path("twice.mkv"));
+    let told = warnings(&film.path("twice.mkv"), whole());
+    assert_eq!(told, ["2 pictures had another one's time stamp and were moved apart"]);
+}
+
+#[test]
 fn slides_stand_as_long_as_they_are_said_to() {
     let film = Film::new();
     ffmpeg(

@@ -54,8 +54,6 @@ pub struct Counters {
     pub to_the_end: AtomicBool,
     /// Own time up to which the film is shown at least where a pass stops earlier, in nanoseconds; 0: nobody knows.
     pub shown_until: AtomicI64,
-    /// Pictures whose stamp did not rise.
-    pub moved_stamps: AtomicU64,
     /// What decoders had said before the first thing that they gave, and up to the last one.
     pub damage: DamageSpan,
 }

@@ -16,7 +16,7 @@ const LEAST_STEP: i64 = 1_000_000;
 /// So many pictures of one stamp wait for the next one.
 const MOST_ALIKE: usize = 8;
 
-/// Makes the element. `timeline`: that of the stream; `counters` are told of stamps that were moved.
+/// Makes the element. `timeline`: that of the stream; `counters` tell where the film ends.
 pub fn element(pipeline: &gst::Pipeline, name: &str, timeline: Timeline, counters: &Arc<Counters>) -> Result<gst::Element, Failure> {
     let element = glib::Object::builder::<Stamps>().property("name", name).build();
     let rule = Rule {
@@ -235,7 +235,6 @@ impl State {
             limit,
         };
         if own <= held && self.caps_behind.is_none() {
-            rule.counters.moved_stamps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             self.held.push(picture);
             if self.held.len() < MOST_ALIKE {
                 return Some(Vec::new());

@@ -1,15 +1,21 @@
 //! What came out of the demuxer, stream by stream: counted at parsebin's pads, whoever takes the packets, so that it can be compared with
 //! what headers promise. Stamps of joined recordings are made one row here.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use gst::prelude::*;
 
 use super::counters::Counters;
 use crate::timeline::{EpochOf, Epochs};
+
+/// Packets between two that are presented one after the other: as many as a codec reorders at most.
+const REORDERED: usize = 16;
 
 /// What a stream of the input is to the pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +36,10 @@ pub struct ReadStream {
     /// Longest time between the ends of two packets, in nanoseconds: the last one may last as long without a word of it.
     pub longest_step: AtomicI64,
     pub ended: AtomicBool,
+    /// Packets of the film that are presented when another one is, by their own stamps.
+    pub alike: AtomicU64,
+    /// Packets without any stamp: parsers take that of a packet like the one before away.
+    pub unstamped: AtomicU64,
     /// Whether the first packet refers to others.
     pub begins_inside: AtomicBool,
 }
@@ -42,12 +52,14 @@ pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: 
         end: AtomicI64::new(i64::MIN),
         longest_step: AtomicI64::new(0),
         ended: AtomicBool::new(false),
+        alike: AtomicU64::new(0),
+        unstamped: AtomicU64::new(0),
         begins_inside: AtomicBool::new(false),
     });
     if let Ok(mut streams) = counters.streams.lock() {
         streams.push(stream.clone());
     }
-    let place = Mutex::new(EpochOf::default());
+    let place = Mutex::new(Place::default());
     let epochs = epochs.clone();
     pad.add_probe(
         gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH,
@@ -60,8 +72,10 @@ pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: 
                 Some(gst::PadProbeData::Event(event)) => match event.type_() {
                     gst::EventType::Eos => stream.ended.store(true, Relaxed),
                     gst::EventType::FlushStop => {
-                        *place.lock().unwrap_or_else(PoisonError::into_inner) = EpochOf::default();
+                        *place.lock().unwrap_or_else(PoisonError::into_inner) = Place::default();
                         stream.packets.store(0, Relaxed);
+                        stream.alike.store(0, Relaxed);
+                        stream.unstamped.store(0, Relaxed);
                         stream.end.store(i64::MIN, Relaxed);
                         stream.ended.store(false, Relaxed);
                     }
@@ -74,12 +88,33 @@ pub fn watch(pad: &gst::Pad, role: Role, epochs: &Arc<Mutex<Epochs>>, counters: 
     );
 }
 
-fn count(pad: &gst::Pad, buffer: &mut gst::Buffer, stream: &ReadStream, place: &mut EpochOf, epochs: &Mutex<Epochs>) {
+/// Where a stream stands.
+#[derive(Default)]
+struct Place {
+    epoch: EpochOf,
+    /// Stamps of the last packets.
+    stamps: VecDeque<i64>,
+}
+
+impl Place {
+    /// Whether a packet before has the same stamp.
+    fn has(&mut self, stamp: i64) -> bool {
+        let is_known = self.stamps.contains(&stamp);
+        self.stamps.push_back(stamp);
+        if self.stamps.len() > REORDERED {
+            self.stamps.pop_front();
+        }
+        is_known
+    }
+}
+
+fn count(pad: &gst::Pad, buffer: &mut gst::Buffer, stream: &ReadStream, place: &mut Place, epochs: &Mutex<Epochs>) {
     if stream.packets.fetch_add(1, Relaxed) == 0 {
         let is_delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         stream.begins_inside.store(is_delta, Relaxed);
     }
     let Some(decoded) = buffer.dts_or_pts().and_then(|time| media_ns(pad, time)) else {
+        stream.unstamped.fetch_add(1, Relaxed);
         return;
     };
     let length = buffer.duration().map_or(0, |length| i64::try_from(length.nseconds()).unwrap_or(0));
@@ -87,9 +122,12 @@ fn count(pad: &gst::Pad, buffer: &mut gst::Buffer, stream: &ReadStream, place: &
     // Text comes when it comes: it takes no part in where recordings were joined.
     let added = match (stream.role, epochs.lock()) {
         (Role::Other, _) | (_, Err(_)) => 0,
-        (_, Ok(mut epochs)) => place.added(&mut epochs, decoded, end),
+        (_, Ok(mut epochs)) => place.epoch.added(&mut epochs, decoded, end),
     };
     let end = end.saturating_add(added);
+    if stream.role == Role::Film && buffer.pts().is_some() && place.has(end - length) {
+        stream.alike.fetch_add(1, Relaxed);
+    }
     let before = stream.end.fetch_max(end, Relaxed);
     if before != i64::MIN {
         stream.longest_step.fetch_max(end - before, Relaxed);
