@@ -159,15 +159,19 @@ pub fn true_reasons(case: &Case, film: &Decoded) -> Vec<ErrorReason> {
                 reasons.extend([ErrorReason::OffsetOutOfRange, ErrorReason::StreamMissing]);
             }
         }
-        Harm::Flips(_) => reasons.extend([
-            ErrorReason::InputDamaged,
-            ErrorReason::InputNotMedia,
-            ErrorReason::InputTruncated,
-            ErrorReason::StreamMissing,
-            ErrorReason::DecoderMissing,
-            ErrorReason::OffsetOutOfRange,
-            ErrorReason::Unsupported,
-        ]),
+        Harm::Flips(_) => {
+            reasons.extend([
+                ErrorReason::InputDamaged,
+                ErrorReason::InputNotMedia,
+                ErrorReason::InputTruncated,
+                ErrorReason::StreamMissing,
+                ErrorReason::OffsetOutOfRange,
+            ]);
+            // A flipped bit may make another codec's name of a codec's: then ffmpeg shows nothing, either.
+            if film.pictures.is_empty() {
+                reasons.extend([ErrorReason::DecoderMissing, ErrorReason::Unsupported]);
+            }
+        }
     }
     if cannot_turn(case) {
         reasons.push(ErrorReason::Unsupported);

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use mps_proto::{v1::ErrorReason, worker::v1::Failure};
+use mps_proto::{
+    v1::ErrorReason,
+    worker::v1::{ChildResult, Failure},
+};
 
 use super::{
     case::{Case, Harm},
@@ -43,11 +46,11 @@ pub fn faults(case: &Case) -> Vec<String> {
             let mut made = measure::decode(&file, folder);
             expect::leave_part_out(case, &film, &mut made);
             let warnings = run::warnings(&result, run::FILM);
-            let lies = case.is_copy() && warnings.contains(&ErrorReason::Unsupported);
-            if !(lies && expect::cannot_turn(case)) {
-                faults.extend(of_film(case, &film, &made, warnings.contains(&ErrorReason::InputDamaged)));
-            }
+            faults.extend(of_film(case, &film, &made, &warnings));
         }
+    }
+    if matches!(case.harm, Harm::Unharmed) {
+        faults.extend([run::FILM, run::PICTURE].into_iter().filter_map(|key| of_warnings(&result, key)));
     }
     if case.snapshot.is_some() {
         match run::file(&result, run::PICTURE) {
@@ -67,9 +70,17 @@ fn untrue(case: &Case, film: &Decoded, failure: &Failure) -> Option<String> {
     (!is_true).then(|| format!("failed: {reason:?} {}", status.message))
 }
 
-fn of_film(case: &Case, film: &Decoded, made: &Decoded, warned: bool) -> Vec<String> {
+/// Nothing is damaged or missing in a film that nobody harmed.
+fn of_warnings(result: &ChildResult, key: &str) -> Option<String> {
+    let warnings = run::warnings(result, key);
+    let is_untrue = |reason: &&ErrorReason| matches!(reason, ErrorReason::InputDamaged | ErrorReason::InputTruncated);
+    let untrue = warnings.iter().find(is_untrue)?;
+    Some(format!("{key}: warns of {untrue:?}, and the film is whole"))
+}
+
+fn of_film(case: &Case, film: &Decoded, made: &Decoded, warnings: &[ErrorReason]) -> Vec<String> {
     if let Harm::Flips(_) = case.harm {
-        return of_damaged(case, film, made, warned);
+        return of_damaged(case, film, made, warnings.contains(&ErrorReason::InputDamaged));
     }
     let expected = expect::expected(case, film);
     let mut faults = of_promise(case, film);
@@ -88,7 +99,11 @@ fn of_film(case: &Case, film: &Decoded, made: &Decoded, warned: bool) -> Vec<Str
             .map(|(of_film, of_made)| made.pictures[*of_made].time - film.pictures[*of_film].time),
     );
     faults.extend(of_times(case, film, made, &pairs, shift));
-    faults.extend(of_looks(film, made, &pairs));
+    // What its container cannot say is told instead.
+    let lies = case.is_copy() && warnings.contains(&ErrorReason::Unsupported);
+    if !(lies && expect::cannot_turn(case)) {
+        faults.extend(of_looks(film, made, &pairs));
+    }
     if case.audio.is_some() {
         faults.extend(of_sound(case, &expected, film, made, shift));
     }
@@ -303,11 +318,12 @@ fn of_damaged(case: &Case, film: &Decoded, made: &Decoded, warned: bool) -> Vec<
 }
 
 fn of_snapshot(case: &Case, film: &Decoded, file: &Path, folder: &Path) -> Option<String> {
-    if matches!(case.harm, Harm::Flips(_)) {
-        return None;
-    }
     let offset = f64::from(case.snapshot?) / 1000.0;
     let made = measure::decode(file, folder);
+    if matches!(case.harm, Harm::Flips(_)) {
+        let is_good = made.pictures.len() == 1 && made.errors.is_empty();
+        return (!is_good).then(|| format!("the snapshot does not decode: {:?}", made.errors));
+    }
     let found = made.pictures.first().and_then(|picture| picture.number);
     let shown = |at: f64| film.pictures.iter().rfind(|picture| picture.time <= at).or(film.pictures.first());
     let zero = film.zero();
