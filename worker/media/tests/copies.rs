@@ -207,3 +207,15 @@ fn other_codecs_stay_whole() {
         .collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
+
+#[test]
+fn h265_in_a_movie_is_called_as_players_want_it() {
+    let film = Film::new();
+    let options = "-frames:v 10 -c:v libx265 -preset ultrafast -x265-params log-level=error -tag:v hev1 -an";
+    remade(&film, "hev1.mp4", options);
+    let nodes = [Container::Mp4, Container::Mov].map(copy).to_vec();
+    for output in film.transcode_of("hev1.mp4", nodes) {
+        let tag = ffprobe(&output.unwrap(), "-select_streams v:0 -show_entries stream=codec_tag_string");
+        assert_eq!(tag, "hvc1");
+    }
+}

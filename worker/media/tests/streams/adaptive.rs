@@ -87,6 +87,18 @@ fn renditions_are_cut_at_the_same_times_and_play() {
 }
 
 #[test]
+fn a_track_of_sound_is_called_as_the_input_calls_it() {
+    let film = Film::named(
+        "-f lavfi -i testsrc2=s=160x90:r=25:d=2 -f lavfi -i sine=440:r=48000:d=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac \
+         -metadata:s:a:0 title=Commentary -metadata:s:a:0 language=eng",
+        "film.mkv",
+    );
+    let told = stream(&film, v1::SegmentFormat::Fmp4, Vec::new());
+    let names: Vec<_> = told.tracks.iter().filter(|track| track.kind == "audio").collect();
+    assert_eq!(names[0].display_name, "Commentary");
+}
+
+#[test]
 fn two_runs_give_the_same_bytes() {
     let film = Film::new();
     for format in [v1::SegmentFormat::Fmp4, v1::SegmentFormat::Ts] {
