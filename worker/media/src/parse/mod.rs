@@ -4,6 +4,7 @@ pub mod av1;
 pub mod bits;
 pub mod captions;
 pub mod colours;
+pub mod comments;
 pub mod crc;
 pub mod dolby_vision;
 pub mod dv;

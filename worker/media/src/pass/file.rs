@@ -107,6 +107,9 @@ impl Output {
     fn take_tagged(&mut self, pipeline: &gst::Pipeline, from: &gst::Element, kind: &str, encoded: bool) -> Result<(), Failure> {
         let queue = mux_queue(pipeline, &format!("n{}-{kind}-mux-queue", self.node))?;
         tags::filter(&pad(&queue, "sink")?, self.kept, encoded);
+        if !encoded {
+            tags::filter_headers(&pad(&queue, "sink")?, self.kept);
+        }
         if self.rule.index_first {
             tell_chroma_site(&pad(&queue, "sink")?);
         }

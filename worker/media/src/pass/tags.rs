@@ -2,6 +2,8 @@
 
 use gst::prelude::*;
 
+use crate::parse::comments::{self, Staying};
+
 /// What of the input's tags an output keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
@@ -35,12 +37,83 @@ pub fn filter(pad: &gst::Pad, kept: Kept, encoded: bool) {
         let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
         };
-        if let gst::EventView::Tag(tag) = event.view() {
-            let list = filtered(tag.tag(), kept, encoded);
-            *event = gst::event::Tag::builder(list).seqnum(event.seqnum()).build();
+        match event.view() {
+            gst::EventView::Tag(tag) => {
+                let list = filtered(tag.tag(), kept, encoded);
+                *event = gst::event::Tag::builder(list).seqnum(event.seqnum()).build();
+            }
+            // Chapters have names.
+            gst::EventView::Toc(_) if !kept.tags => {
+                *event = gst::event::CustomDownstream::new(gst::Structure::new_empty("mps-nothing"));
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Leaves tags out of the headers of copied sound that passes a pad, in its caps and in front of its packets.
+pub fn filter_headers(pad: &gst::Pad, kept: Kept) {
+    let staying = Staying {
+        tags: kept.tags,
+        pictures: kept.cover,
+    };
+    if kept.tags && kept.cover {
+        return;
+    }
+    let codec = std::sync::Mutex::new("");
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        let Ok(mut codec) = codec.lock() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if let gst::EventView::Caps(told) = event.view() {
+                    *codec = codec_of(told.caps());
+                    if let Some(caps) = without_tags(told.caps(), &codec, staying) {
+                        *event = gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build();
+                    }
+                }
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) if buffer.flags().contains(gst::BufferFlags::HEADER) => {
+                if let Some(left) = header_without(buffer, &codec, staying) {
+                    *buffer = left;
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// As `comments` names codecs; empty: its headers have no tags.
+fn codec_of(caps: &gst::CapsRef) -> &'static str {
+    match caps.structure(0).map_or("", |caps| caps.name().as_str()) {
+        "audio/x-flac" => "flac",
+        "audio/x-vorbis" => "vorbis",
+        "audio/x-opus" => "opus",
+        _ => "",
+    }
+}
+
+fn without_tags(caps: &gst::CapsRef, codec: &str, staying: Staying) -> Option<gst::Caps> {
+    let headers = caps.structure(0)?.get::<gst::Array>("streamheader").ok()?;
+    let left = headers.iter().map(|header| {
+        let header = header.get::<gst::Buffer>().ok()?;
+        Some(header_without(&header, codec, staying).unwrap_or(header).to_send_value())
+    });
+    let left: Option<Vec<_>> = left.collect();
+    let mut caps = caps.to_owned();
+    caps.make_mut().set("streamheader", gst::Array::from_values(left?));
+    Some(caps)
+}
+
+fn header_without(header: &gst::Buffer, codec: &str, staying: Staying) -> Option<gst::Buffer> {
+    let bytes = comments::without(codec, &header.map_readable().ok()?, staying)?;
+    let mut left = gst::Buffer::from_mut_slice(bytes);
+    let flags = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    header.copy_into(left.get_mut()?, flags, ..).ok()?;
+    Some(left)
 }
 
 /// Names the track whose packets pass a pad: before the first one, so that it stands in the header.
