@@ -14,6 +14,7 @@ use super::{
     counters::{self, Counters},
     elements::{broken, caps_filter, link, make, pad, raw_branch, sound_queue},
     mp3_header, priming,
+    tags::{self, Kept},
 };
 use crate::{
     capabilities,
@@ -36,6 +37,8 @@ pub struct AudioEncode {
     pub filled: bool,
     /// Whether the file says itself what encoder and decoder add to the sound: then nothing is left out.
     pub says_delay: bool,
+    /// Of an encoder that writes tags into its own header: which of the input's.
+    pub own_tags: Option<Kept>,
 }
 
 /// Bit rates in kbit/s that MP3 has; any other is an average.
@@ -70,6 +73,9 @@ pub fn encode(
     let last = chain.last().cloned().ok_or_else(|| broken("empty chain"))?;
     chain.push(packets.clone());
     let (entry, exit) = (pad(&encoder, "sink")?, pad(&last, "src")?);
+    if let Some(kept) = job.own_tags {
+        tags::filter(&entry, kept, true);
+    }
     if job.says_delay {
         priming::keep_end(&entry);
         mp3_header::tell_samples(&entry, &exit);
@@ -307,6 +313,7 @@ mod tests {
             treatment: Treatment::default(),
             filled: false,
             says_delay: false,
+            own_tags: None,
         }
     }
 

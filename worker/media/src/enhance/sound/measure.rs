@@ -37,6 +37,7 @@ impl Sound {
             treatment,
             bitrate_bps: 0,
             says_delay: false,
+            own_tags: None,
             ..settings.clone()
         };
         Self {
@@ -168,6 +169,7 @@ mod tests {
             treatment: Treatment::default(),
             filled: false,
             says_delay: bitrate_bps > 100_000,
+            own_tags: None,
         };
         let whole = Clip {
             start: Duration::ZERO,

@@ -10,7 +10,7 @@ use super::tracks::{Selected, select};
 use crate::{
     enhance::sound,
     failure,
-    pass::{audio::AudioEncode, containers::ContainerRule},
+    pass::{audio::AudioEncode, containers::ContainerRule, file::Kept},
     probe::InputFacts,
     rules::{Clip, reaches, sounds, unless_undecodable},
 };
@@ -52,6 +52,7 @@ impl AudioEncode {
             treatment: sound::asked_for(settings.enhancement.as_ref()).0,
             filled: false,
             says_delay: false,
+            own_tags: None,
         };
         encode.fit_bitrate();
         encode
@@ -70,6 +71,14 @@ impl AudioEncode {
             ..self.clone()
         }
     }
+}
+
+/// Encoders that write tags and pictures into their own headers.
+const TAG_WRITERS: &[AudioCodec] = &[AudioCodec::Flac, AudioCodec::Opus, AudioCodec::Vorbis];
+
+/// Which of the input's tags an encoder may write; `None`: it writes none, and the muxer is asked.
+pub fn own_tags(codec: AudioCodec, kept: Kept) -> Option<Kept> {
+    TAG_WRITERS.contains(&codec).then_some(kept)
 }
 
 /// MP3's sample rates in Flash video.

@@ -82,14 +82,18 @@ pub(super) fn resolve(node: &PlanNode, settings: &TranscodeSettings, context: &C
         video: film.video,
         sound: film.sound,
         clip: film.clip,
-        kept: Kept {
-            tags: settings.metadata() != MetadataPolicy::Strip,
-            cover: settings.cover_art() != MetadataPolicy::Strip,
-        },
+        kept: kept(settings),
         extras: film.extras,
         lead: copy::Lead::default(),
         length: None,
     }))
+}
+
+fn kept(settings: &TranscodeSettings) -> Kept {
+    Kept {
+        tags: settings.metadata() != MetadataPolicy::Strip,
+        cover: settings.cover_art() != MetadataPolicy::Strip,
+    }
 }
 
 impl Film {
@@ -110,6 +114,7 @@ impl Film {
                 warnings.extend(left_out);
                 if let Some(Audio::Encode(encode)) = sound.as_mut().map(|sound| &mut sound.how) {
                     audio::fit(encode, audio.sample_rate_hz, rule)?;
+                    encode.own_tags = audio::own_tags(encode.codec, kept(settings));
                 }
                 sound
             }
