@@ -118,7 +118,11 @@ const CONTAINERS: &[ContainerRule] = &[
             AudioCodec::Copy,
         ],
         muxer: Some(MUX_MKV),
-        holds: EVERYTHING,
+        // Its muxer writes no attachments.
+        holds: Holds {
+            cover_art: false,
+            ..EVERYTHING
+        },
     },
     ContainerRule {
         container: Container::Webm,
@@ -204,7 +208,11 @@ const CONTAINERS: &[ContainerRule] = &[
         video: &[],
         audio: &[AudioCodec::Opus, AudioCodec::Vorbis, AudioCodec::Flac, AudioCodec::Copy],
         muxer: Some(MUX_OGG),
-        holds: ONE_TRACK,
+        // In the headers of its codecs.
+        holds: Holds {
+            cover_art: true,
+            ..ONE_TRACK
+        },
     },
     ContainerRule {
         container: Container::Wav,

@@ -10,5 +10,6 @@ mod containers;
 mod gaps;
 mod length;
 mod settings;
+mod tags;
 mod tools;
 mod tracks;

@@ -413,11 +413,13 @@ fn ten_bit_brings_its_own_profile_policy_and_encoder() {
 fn metadata_covers_and_segments_follow_the_container() {
     let ts = good(node(encoded(Container::Ts, VideoCodec::H264)));
     assert_eq!((ts.metadata(), ts.cover_art()), (MetadataPolicy::Keep, MetadataPolicy::Strip));
-    let keep = TranscodeSettings {
-        cover_art: Some(MetadataPolicy::Keep.into()),
-        ..encoded(Container::Flv, VideoCodec::H264)
-    };
-    assert_eq!(plan(node(keep)).1, ["n.inline.cover_art"]);
+    for container in [Container::Flv, Container::Mkv] {
+        let keep = TranscodeSettings {
+            cover_art: Some(MetadataPolicy::Keep.into()),
+            ..encoded(container, VideoCodec::H264)
+        };
+        assert_eq!(plan(node(keep)).1, ["n.inline.cover_art"]);
+    }
     let hls = good(node(encoded(Container::Hls, VideoCodec::H264))).hls.expect("has segments");
     assert_eq!(
         (hls.segment_format(), hls.segment_duration),
