@@ -1,4 +1,5 @@
-//! Counts damage that decoders report only in the log (category `libav`, level ERROR): GStreamer ends green over damaged input.
+//! Counts damage that is reported only in the log, by decoders (category `libav`, level ERROR) and by the demuxer of transport streams, which
+//! leaves out the frames that packets are lost of: GStreamer ends green over damaged input.
 
 use std::sync::{
     Once,
@@ -6,6 +7,9 @@ use std::sync::{
 };
 
 const DECODER_CATEGORY: &str = "libav";
+const DEMUXER_CATEGORY: &str = "tsdemux";
+/// What the demuxer says where packets are lost inside of a frame; joints between frames are none.
+const LOST_PACKETS: &str = "CONTINUITY: Mismatch";
 
 static DAMAGE: AtomicU64 = AtomicU64::new(0);
 static INSTALLED: Once = Once::new();
@@ -18,8 +22,14 @@ pub fn install() {
         }
         gst::log::set_active(true);
         gst::log::set_threshold_for_name(DECODER_CATEGORY, gst::DebugLevel::Error);
-        gst::log::add_log_function(|category, level, _file, _function, _line, _object, _message| {
-            if level == gst::DebugLevel::Error && category.name() == DECODER_CATEGORY {
+        gst::log::set_threshold_for_name(DEMUXER_CATEGORY, gst::DebugLevel::Warning);
+        gst::log::add_log_function(|category, level, _file, _function, _line, _object, message| {
+            let is_damage = match (level, category.name()) {
+                (gst::DebugLevel::Error, DECODER_CATEGORY) => true,
+                (gst::DebugLevel::Warning, DEMUXER_CATEGORY) => message.get().is_some_and(|text| text.contains(LOST_PACKETS)),
+                _ => false,
+            };
+            if is_damage {
                 DAMAGE.fetch_add(1, Ordering::Relaxed);
             }
         });
