@@ -54,6 +54,8 @@ pub struct Track {
     pub bytes: u64,
     /// Earliest presentation time, in the time of the media.
     pub first: Option<Duration>,
+    /// How much later the file's clock is than the time of the media.
+    pub late: Duration,
     /// Latest end of a packet.
     pub end: Option<Duration>,
     /// Longest packet.
@@ -115,6 +117,12 @@ impl Walk {
         let first = self.tracks.iter().filter_map(|track| track.first).min()?;
         let end = self.tracks.iter().filter_map(|track| track.end).max()?;
         end.checked_sub(first)
+    }
+
+    /// How much later the file's clock is than the time of the media, at least.
+    pub fn late(&self) -> Duration {
+        let timed = self.tracks.iter().filter(|track| track.is_timed() && track.packets > 0);
+        timed.map(|track| track.late).min().unwrap_or_default()
     }
 }
 
@@ -377,6 +385,7 @@ fn count(pad: &gst::Pad, buffer: &gst::BufferRef, track: &mut Track) -> Option<D
     track.hidden += u64::from(segment.stop().is_some_and(|stop| stamp >= stop));
     let start = Duration::from(segment.to_stream_time(stamp)?);
     let end = start + Duration::from(length);
+    track.late = Duration::from(stamp).saturating_sub(start);
     if track
         .caps
         .as_ref()

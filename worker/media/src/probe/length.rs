@@ -158,6 +158,16 @@ impl Length {
         }
     }
 
+    /// The same of a Matroska file that begins late: some writers count its length from there, others from zero. `walked`: what its packets tell.
+    pub fn beginning_late(self, late: Duration, walked: Option<Duration>) -> Self {
+        let without = |length: Duration| if length > late { length - late } else { length };
+        Self {
+            measured: walked.or(self.measured.map(without)),
+            promised: self.promised.map(without),
+            from_first: true,
+        }
+    }
+
     /// One of the lengths, counted from the first presentation, at `zero` of the file's clock.
     pub fn behind(&self, length: Duration, zero: Duration) -> Duration {
         length.saturating_sub(if self.from_first { Duration::ZERO } else { zero })
@@ -181,6 +191,15 @@ fn of_transport(guessed: Option<Duration>, counted: Option<Duration>) -> Option<
 /// Containers that nowhere tell how long they last, and whose demuxers ask for the last time stamp: small files are read through.
 const BY_CLOCK: &[&str] = &["mpegts", "mpeg"];
 const SMALL_BYTES: u64 = 64 << 20;
+
+/// A Matroska file whose clock begins this much behind zero begins late.
+const LATE: Duration = Duration::from_millis(500);
+
+/// By how much a file begins late that does not say from where its length counts.
+pub fn late(container: &str, walk: &Walk) -> Option<Duration> {
+    let late = Some(walk.late()).filter(|_| ["matroska", "webm"].contains(&container));
+    late.filter(|late| *late > LATE)
+}
 
 /// How far a file is walked.
 pub fn until(path: &Path, container: &str, told: &Told) -> Until {

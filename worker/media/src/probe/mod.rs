@@ -162,14 +162,21 @@ fn walked_facts(path: &Path, container: &'static str, mut reading: Reading, exte
     if container == "mpegts" {
         reading = programs::reading(programs);
     }
-    let mut walk = walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
+    let mut walk = self::walk(path, &reading, until, ends.saturating_duration_since(Instant::now()));
+    let late = length::late(container, &walk);
+    if late.is_some() && extent == Extent::Whole && until != Until::End {
+        walk = self::walk(path, &reading, Until::End, ends.saturating_duration_since(Instant::now()));
+    }
     programs::add_unshown(&mut walk, programs);
     let mut media = describe(&walk, container);
     if !media.streams.iter().any(|stream| matches!(stream.kind.as_str(), "video" | "audio")) {
         return Err(refuse::no_streams(container, walk.trouble.as_ref()));
     }
     let still = pictures::STILLS.contains(&container);
-    let length = length::Length::of(container, &told, &walk, transport.duration);
+    let mut length = length::Length::of(container, &told, &walk, transport.duration);
+    if let Some(late) = late {
+        length = length.beginning_late(late, walk.length());
+    }
     let zero = if still { Duration::ZERO } else { zero(&walk) };
     let promised = length.promised.map(|promised| length.behind(promised, zero));
     let measured = length.measured.map(|measured| length.behind(measured, zero));
