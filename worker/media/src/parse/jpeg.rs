@@ -15,6 +15,14 @@ impl Frame {
         let first = self.factors.first().copied().unwrap_or((1, 1));
         self.factors.len() > 1 && first != (1, 1) && self.factors.iter().all(|factors| *factors == first)
     }
+
+    /// Whether a sample of chroma stands for more than two of luma across or down.
+    pub fn has_coarse_chroma(&self) -> bool {
+        let Some(((across, down), chroma)) = self.factors.split_first() else {
+            return false;
+        };
+        chroma.iter().any(|factors| *across > 2 * factors.0 || *down > 2 * factors.1)
+    }
 }
 
 /// Reads the first frame header.
@@ -53,6 +61,14 @@ mod tests {
         let found = frame(bytes).unwrap();
         assert_eq!((found.width, found.height), (160, 90));
         assert!(found.is_alike_but_not_single(), "{found:?}");
+        assert!(!found.has_coarse_chroma());
         assert_eq!(frame(&bytes[..12]), None);
+    }
+
+    #[test]
+    fn chroma_of_a_quarter_is_coarse() {
+        let of = |luma: u8, chroma: u8| frame(&[0xff, 0xd8, 0xff, 0xc0, 0, 14, 8, 0, 90, 0, 160, 2, 1, luma, 0, 2, chroma, 0]).unwrap();
+        assert!(of(0x41, 0x11).has_coarse_chroma() && of(0x14, 0x11).has_coarse_chroma());
+        assert!(!of(0x22, 0x11).has_coarse_chroma() && !of(0x41, 0x21).has_coarse_chroma());
     }
 }

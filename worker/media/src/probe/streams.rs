@@ -7,7 +7,7 @@ use mps_proto::v1::{AudioProperties, MediaStream, VideoProperties};
 
 use super::{headers::Headers, names, pace};
 use crate::{
-    parse::{dv, flac, h265, shown::Turn},
+    parse::{dv, flac, h265, jpeg, shown::Turn},
     walk::Track,
 };
 
@@ -267,6 +267,11 @@ fn is_missed(caps: &StructureRef) -> bool {
     }
 }
 
+/// Of chroma that is coarser than by half jpegdec leaves the memory as it finds it, and avdec_mjpeg dies.
+fn is_missed_jpeg(track: &Track) -> bool {
+    track.media_type() == "image/jpeg" && jpeg::frame(&track.beginning).is_some_and(|frame| frame.has_coarse_chroma())
+}
+
 /// By the first of the stream's headers, where the magic stands behind those of a container.
 fn flac_bits(caps: &StructureRef) -> Option<u32> {
     let headers = caps.get::<gst::ArrayRef>("streamheader").ok()?;
@@ -279,7 +284,7 @@ fn flac_bits(caps: &StructureRef) -> Option<u32> {
 /// Whether an installed decoder takes the stream; raw ones need none.
 pub fn is_decodable(track: &Track, decoders: &[gst::ElementFactory]) -> bool {
     let Some(caps) = &track.caps else { return false };
-    if caps.structure(0).is_some_and(is_missed) {
+    if caps.structure(0).is_some_and(is_missed) || is_missed_jpeg(track) {
         return false;
     }
     track.media_type().ends_with("/x-raw") || decoders.iter().any(|factory| factory.can_sink_any_caps(caps))
