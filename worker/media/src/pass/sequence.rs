@@ -4,6 +4,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, collections::VecDeque};
 
+use super::stamps::LEAST_LENGTH;
 use crate::parse::pictures::Kind;
 
 /// No codec reorders pictures further than this.
@@ -261,7 +262,11 @@ impl<T> Sequence<T> {
         let next = self.waiting.front().and_then(|next| next.decoded).map(|next| next - decoded);
         let before = self.last.map(|last| decoded - last.decoded);
         let step = next.or(before).filter(|step| *step > 0).unwrap_or(self.nominal);
-        packet.length.filter(|length| *length > step / 4).unwrap_or(step)
+        let least = match next {
+            Some(_) => step / 4,
+            None => (step / 4).min(LEAST_LENGTH),
+        };
+        packet.length.filter(|length| *length > least).unwrap_or(step)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::timeline::Timeline;
 
 /// Distance of pictures where nothing tells.
 const USUAL_LENGTH: i64 = 40_000_000;
+/// A shorter last picture lasts no time that anybody chose, but a tick of its clock; a slide may end with one frame.
+pub const LEAST_LENGTH: i64 = 10_000_000;
 /// Pictures of one stamp are moved apart by at least this.
 const LEAST_STEP: i64 = 1_000_000;
 /// So many pictures of one stamp wait for the next one.
@@ -301,7 +303,9 @@ impl State {
         let Some(held) = self.held.last() else { return Vec::new() };
         let told = held.buffer.duration().and_then(|length| i64::try_from(length.nseconds()).ok());
         let step = self.step.or(self.nominal);
-        let usual = step.filter(|step| told.is_none_or(|told| told < step / 4)).or(told);
+        let usual = step
+            .filter(|step| told.is_none_or(|told| told < (step / 4).min(LEAST_LENGTH)))
+            .or(told);
         let by_packets = rule.counters.film_end(&rule.timeline) - held.own;
         let lasts = usual.unwrap_or(0).max(by_packets);
         self.release(Some(held.own.saturating_add(lasts)))
