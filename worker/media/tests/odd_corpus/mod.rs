@@ -1,7 +1,10 @@
 //! Makes odd inputs with ffmpeg at test time: small, the same in each run.
 #![allow(dead_code)]
 
+pub mod boxes;
+pub mod families;
 pub mod process;
+pub mod shown;
 
 use std::{
     fs,
@@ -157,7 +160,7 @@ impl Corpus {
             "four_four_four" => self.ffmpeg("four_four_four.mp4", "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
             "tiny_sound" => self.ffmpeg("tiny_sound.mkv", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.1 {X264}")),
             "left_out_sound" => self.ffmpeg("left_out_sound.mp4", &format!("-f lavfi -i {PICTURE} -f lavfi -i sine=440:r=48000:d=0.1 {X264}")),
-            other => panic!("no such case: {other}"),
+            other => families::make(self, other),
         }
     }
 

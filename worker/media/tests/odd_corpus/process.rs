@@ -4,13 +4,13 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use mps_proto::{
     rpc,
-    worker::v1::{ChildOrder, ChildResult, DamagePolicy, Failure, InputLimits, MediaPlan, PlanNode},
+    worker::v1::{ChildMember, ChildOrder, ChildResult, DamagePolicy, Failure, InputLimits, MediaPlan, PlanNode},
 };
 use prost::Message;
 
@@ -23,8 +23,13 @@ pub fn carry_out_what_is_asked() {
     let path = PathBuf::from(path);
     let order = ChildOrder::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
     mps_media::init().unwrap();
-    let members: mps_media::job::Members = Arc::new(|_| ());
+    let told: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let sink = told.clone();
+    let members: mps_media::job::Members = Arc::new(move |member| {
+        sink.lock().unwrap().extend(member.encode_length_delimited_to_vec());
+    });
     let result = mps_media::run(&order, &|_| (), &members);
+    std::fs::write(path.with_extension("members"), told.lock().unwrap().as_slice()).unwrap();
     std::fs::write(path.with_extension("result"), result.encode_to_vec()).unwrap();
 }
 
@@ -83,6 +88,17 @@ fn run(order: &Path, case: &str) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// What the pass of a folder told of sets.
+pub fn members(folder: &Path) -> Vec<ChildMember> {
+    let bytes = std::fs::read(folder.join("order.members")).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        found.push(ChildMember::decode_length_delimited(&mut rest).unwrap());
+    }
+    found
 }
 
 /// A failure has a reason, a message and a hint.
