@@ -317,9 +317,11 @@ fn heard(state: &State, rule: &Rule, buffer: &gst::Buffer, info: &gst_audio::Aud
     let Some((pts, media)) = buffer.pts().and_then(|pts| Some((pts, state.media(pts)?))) else {
         return vec![buffer.clone()];
     };
-    let bytes_per_second = u64::from(info.bpf()) * u64::from(info.rate());
-    let by_size = (buffer.size() as u64 * 1_000_000_000).checked_div(bytes_per_second).unwrap_or(0);
-    let length = i64::try_from(by_size).unwrap_or(i64::MAX);
+    // What decoders cut of samples that stand channel by channel stays in the buffer.
+    let by_size = || buffer.size().checked_div(info.bpf() as usize).unwrap_or(0);
+    let samples = buffer.meta::<gst_audio::AudioMeta>().map_or_else(by_size, |meta| meta.samples());
+    let lasts = (samples as u64 * 1_000_000_000).checked_div(u64::from(info.rate())).unwrap_or(0);
+    let length = i64::try_from(lasts).unwrap_or(i64::MAX);
     let parts = rule.timeline.sound(media, length);
     let cut = parts.filter_map(|part| {
         let own = part.own.max(0);

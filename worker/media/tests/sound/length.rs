@@ -1,6 +1,9 @@
 //! Not a sample is lost and none is added: lengths of outputs against what ffmpeg decodes of the input.
 
-use mps_proto::v1::{AudioCodec, AudioSettings, Container};
+use mps_proto::{
+    v1::{AudioCodec, AudioSettings, Container},
+    worker::v1::PlanNode,
+};
 
 use crate::{
     pass_tools::ffprobe,
@@ -178,4 +181,23 @@ fn what_itunes_says_of_the_length_is_heeded() {
     let (first, last) = heard(&ours);
     assert!(ours.len().abs_diff(72_000) <= 1, "{} samples", ours.len());
     assert!(first < 10 && last.abs_diff(71_996) < 10, "{first} to {last}");
+}
+
+#[test]
+fn a_clip_has_its_sound_to_its_end() {
+    let film = bench();
+    make(&film, "long.mp4", "-f lavfi -i aevalsrc=0.5*sin(2*PI*1000*t):s=48000:d=4 -c:a aac");
+    for milliseconds in [2950, 2967] {
+        let clip = PlanNode {
+            end_offset: Some(prost_types::Duration {
+                seconds: 2,
+                nanos: (milliseconds - 2000) * 1_000_000,
+            }),
+            ..sound("a", Container::Wav, lossless(1))
+        };
+        let ours = samples(film.transcode_of("long.mp4", vec![clip])[0].as_ref().unwrap()).remove(0);
+        let wanted = 48 * milliseconds as usize;
+        assert!(ours.len().abs_diff(wanted) <= 1, "{} samples of {wanted}", ours.len());
+        assert!(wanted - heard(&ours).1 < 48, "heard until {} of {wanted}", heard(&ours).1);
+    }
 }
