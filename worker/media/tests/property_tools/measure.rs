@@ -13,6 +13,8 @@ pub const LOOK_RATE: usize = 8000;
 const EVERY: usize = make::RATE / LOOK_RATE;
 /// So many samples that are missing are a hole.
 const HOLE: usize = make::RATE / 250;
+/// Sound behind so many samples stands where a flipped bit says.
+const MOST_SAMPLES: usize = make::RATE * 600;
 
 #[derive(Debug, Clone)]
 pub struct Picture {
@@ -153,6 +155,9 @@ impl Decoded {
             // Stamps are rounded; samples follow each other all the same.
             let place = if told.abs_diff(end) < HOLE { end } else { told };
             end = place + count;
+            if end > MOST_SAMPLES {
+                break;
+            }
             for at in (place.next_multiple_of(EVERY)..end).step_by(EVERY) {
                 let look = at / EVERY;
                 if self.sound.len() <= look {
