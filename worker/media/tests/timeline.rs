@@ -256,6 +256,9 @@ fn place(file: &Path, seconds: f64) -> usize {
 fn a_little_that_is_missing_at_the_end_is_told() {
     let film = Film::new();
     let video = "-f lavfi -i testsrc2=s=64x64:r=2:d=60";
+    let late = "-itsoffset 0.7 -f lavfi -i sine=440:r=48000:d=39.3 -c:v mpeg4 -c:a libmp3lame";
+    ffmpeg(&format!("-f lavfi -i testsrc2=s=64x64:r=2:d=40 {late}"), &film.path("late.avi"));
+    assert_eq!(warnings(&film.path("late.avi"), whole()), [""; 0]);
     let only_film = || v1::TranscodeSettings { audio: None, ..whole() };
     let only_sound = || v1::TranscodeSettings {
         container: Some(Container::M4a as i32),
