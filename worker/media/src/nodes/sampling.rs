@@ -122,10 +122,13 @@ impl Sampling {
     }
 }
 
+/// The last picture of slides may be shown for no longer than this.
+const SHORTEST: Duration = Duration::from_millis(20);
+
 /// What is left of a film and too short for a picture: half of one.
 fn no_picture(stream: &MediaStream) -> Duration {
     let rate = rules::frame_rate(Some(stream)).map(|(num, den)| f64::from(num) / f64::from(den));
-    rate.map_or(NOTHING, |rate| Duration::from_secs_f64(0.5 / rate))
+    rate.map_or(NOTHING, |rate| Duration::from_secs_f64(0.5 / rate).min(SHORTEST))
 }
 
 /// More pictures than a node may make.
