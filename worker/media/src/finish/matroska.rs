@@ -1,8 +1,10 @@
-//! Which tracks of a finished Matroska file players play by themselves. The muxer writes no flag, which means all of them.
+//! Which tracks of a finished Matroska file players play by themselves: the muxer writes no flag, which means all of them. And the texts of
+//! its tags, which the muxer writes as GStreamer prints values.
 
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    ops::Range,
 };
 
 use super::{Kind, Track};
@@ -13,6 +15,10 @@ const HEAD: u64 = 1 << 20;
 const UID_HEAD: [u8; 3] = [0x73, 0xc5, 0x88];
 /// The same UID in tags.
 const TAG_UID_HEAD: [u8; 3] = [0x63, 0xc5, 0x88];
+
+/// Heads of the name of a tag, and of its text, which follows it.
+const TAG_NAME: [u8; 2] = [0x45, 0xa3];
+const TAG_TEXT: [u8; 2] = [0x44, 0x87];
 
 /// Types of tracks, as their elements stand.
 fn track_type(kind: Kind) -> [u8; 3] {
@@ -65,6 +71,59 @@ fn unmark(file: &mut File, at: usize, head: &[u8], (tail_start, tail): (u64, &[u
     Ok(())
 }
 
+/// Puts the texts of tags as they are meant in the place of those in quotes and backslashes. Zeros fill the rest: a text ends there.
+pub fn plain_texts(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let tail_start = length.saturating_sub(HEAD).max(HEAD.min(length));
+    for (from, until) in [(0, HEAD.min(length)), (tail_start, length)] {
+        let part = read_at(file, from, until - from)?;
+        for text in positions(&part, &TAG_NAME).filter_map(|at| text_of(&part, at)) {
+            let Some(mut plain) = part.get(text.clone()).and_then(meant) else {
+                continue;
+            };
+            plain.resize(text.len(), 0);
+            write_at(file, from + text.start as u64, &plain)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the text of a tag lies whose name's head is at `at`.
+fn text_of(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let name = body(bytes, at + TAG_NAME.len())?;
+    let head = bytes.get(name.end..)?.starts_with(&TAG_TEXT);
+    head.then(|| body(bytes, name.end + TAG_TEXT.len()))?
+}
+
+/// The body of an element, of which the length is at `at`.
+fn body(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let width = bytes.get(at)?.leading_zeros() as usize + 1;
+    let length = bytes.get(at..at + width).filter(|_| width <= 8)?;
+    let length = length.iter().fold(0u64, |length, byte| length << 8 | u64::from(*byte)) & ((1 << (7 * width)) - 1);
+    let start = at + width;
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (end <= bytes.len()).then_some(start..end)
+}
+
+/// What a printed text means, which may end with zeros; `None`: it is none.
+fn meant(text: &[u8]) -> Option<Vec<u8>> {
+    let octal = |digit: u8| digit.checked_sub(b'0').filter(|digit| *digit < 8);
+    let end = text.iter().rposition(|byte| *byte != 0)? + 1;
+    let mut rest = text.get(..end)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?.iter().copied();
+    let mut plain = Vec::new();
+    while let Some(byte) = rest.next() {
+        plain.push(match byte {
+            b'"' => return None,
+            b'\\' => match rest.next()? {
+                first @ b'0'..=b'3' => octal(first)? << 6 | octal(rest.next()?)? << 3 | octal(rest.next()?)?,
+                other => other,
+            },
+            other => other,
+        });
+    }
+    Some(plain)
+}
+
 fn positions<'a>(bytes: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
     let found = bytes.windows(pattern.len()).enumerate();
     found.filter(move |(_, window)| *window == pattern).map(|(at, _)| at)
@@ -80,4 +139,20 @@ fn read_at(file: &mut File, at: u64, length: u64) -> io::Result<Vec<u8>> {
 fn write_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(at))?;
     file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_texts_become_what_they_mean() {
+        let plain = |text: &str| meant(text.as_bytes()).map(|plain| String::from_utf8(plain).unwrap());
+        assert_eq!(plain(r#""Hello\ world""#).as_deref(), Some("Hello world"));
+        assert_eq!(plain(r#""say\ \"x\"\\y\303\251""#).as_deref(), Some(r#"say "x"\yé"#));
+        assert_eq!(plain("\"Hello\\ world\"\0").as_deref(), Some("Hello world"));
+        for other in ["plain", r#""two" texts""#, r#""cut\30""#, r#""cut\""#] {
+            assert_eq!(plain(other), None, "{other}");
+        }
+    }
 }

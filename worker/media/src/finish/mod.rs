@@ -30,6 +30,7 @@ pub fn write(path: &Path, movie: &Movie, index_first: bool, tick: &dyn Fn()) -> 
     let mut start = [0u8; 4];
     file.read_exact(&mut start)?;
     if start == EBML {
+        matroska::plain_texts(&mut file)?;
         matroska::mark(&mut file, &movie.tracks)?;
     }
     Ok(())
