@@ -180,7 +180,7 @@ impl<'a> Made<'a> {
             return Vec::new();
         }
         let node = node.unwrap();
-        for set in &node.complete_sets {
+        if let Some(set) = node.complete_sets.first() {
             let members = process::members(self.folder.path())
                 .into_iter()
                 .filter(|member| member.set_id == *set);
@@ -316,12 +316,9 @@ fn judge(corpus: &Corpus, film: &Film) -> Vec<String> {
             });
         }
     }
-    if film.case == "emoji" {
-        let title = made
-            .files("film")
-            .first()
-            .map(|file| ffprobe(file, "-show_entries format_tags=title"));
-        made.expect(title.as_deref() == Some(TITLE), || format!("its title is {title:?}"));
+    for key in ["film", "copy"].into_iter().filter(|_| film.case == "emoji") {
+        let title = made.files(key).first().map(|file| ffprobe(file, "-show_entries format_tags=title"));
+        made.expect(title.as_deref() == Some(TITLE), || format!("{key}: its title is {title:?}"));
     }
     let warnings = made.warns();
     let is_told = film.case == "nameless_track" && warnings.contains("a track of sound cannot be read");

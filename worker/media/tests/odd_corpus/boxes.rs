@@ -31,7 +31,7 @@ pub fn outermost(bytes: &[u8]) -> Vec<([u8; 4], Range<usize>)> {
 /// All boxes of a kind, in the order of the file.
 pub fn all(bytes: &[u8], kind: &[u8; 4]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut parts = vec![0..bytes.len()];
+    let mut parts: Vec<_> = std::iter::once(0..bytes.len()).collect();
     while let Some(part) = parts.pop() {
         for (found_kind, range) in inside(bytes, part) {
             if found_kind == *kind {
