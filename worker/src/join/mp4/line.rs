@@ -58,16 +58,22 @@ impl Line {
         }
     }
 
-    /// Reads the initialisation section of a run, which must fit the one of the first run.
+    /// Reads the initialisation section of a run, whose clock begins anew.
     pub fn read_init(&mut self) -> Result<(), JoinError> {
-        let Some(segment) = &self.first else { return Ok(()) };
+        let Some(segment) = self.first.clone() else { return Ok(()) };
+        self.read_section(&segment)?;
+        self.next = vec![0; self.tracks.len()];
+        Ok(())
+    }
+
+    /// Reads the section in front of a segment, which must fit the one of the first run.
+    fn read_section(&mut self, segment: &Segment) -> Result<(), JoinError> {
         let init = Init::read(&init_bytes(segment)?, self.rendition.take)?;
         if self.init.as_ref().is_some_and(|first| !first.fits(&init)) {
             return Err(init::another());
         }
         self.section.clone_from(&segment.init);
         self.tracks.clone_from(&init.tracks);
-        self.next = vec![0; self.tracks.len()];
         let kept = self.init.get_or_insert(init);
         let edit = |(track, kept): (&Track, &Track)| {
             let later = track.media_time.saturating_sub(kept.media_time);
@@ -82,12 +88,7 @@ impl Line {
         if segment.init.is_none() || segment.init == self.section {
             return Ok(());
         }
-        let next = self.next.clone();
-        let before = self.first.replace(segment.clone());
-        let read = self.read_init();
-        self.first = before;
-        self.next = next;
-        read
+        self.read_section(segment)
     }
 
     /// When the tracks of the run's first segment begin, in nanoseconds.

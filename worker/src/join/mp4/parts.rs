@@ -69,6 +69,9 @@ impl Parts {
     /// Copies what belongs to a fragment; its size is told where it was left open, since more follows in the joined file.
     pub fn copy(&mut self, place: &Place, out: &mut impl Write) -> Result<u64, JoinError> {
         let Place { data, last, .. } = place;
+        if data.is_empty() {
+            return Ok(0);
+        }
         let mut size = [0; 4];
         self.file.seek(SeekFrom::Start(*last))?;
         self.file.read_exact(&mut size)?;
@@ -80,7 +83,7 @@ impl Parts {
         std::io::copy(&mut (&self.file).take(last - data.start), out)?;
         out.write_all(&size)?;
         self.file.seek(SeekFrom::Start(last + 4))?;
-        std::io::copy(&mut (&self.file).take((data.end - last).saturating_sub(4)), out)?;
+        std::io::copy(&mut (&self.file).take(data.end - last - 4), out)?;
         Ok(data.end - data.start)
     }
 }
@@ -129,6 +132,37 @@ pub fn init_bytes(segment: &Segment) -> Result<Vec<u8>, JoinError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fragment_without_media_is_copied_and_an_open_size_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let boxes = [&[0, 0, 0, 8][..], b"moof", &[0; 4], b"mdat", b"media"].concat();
+        let moof = FileBox {
+            kind: *b"moof",
+            start: 0,
+            header: 8,
+            end: 8,
+        };
+        let copied = |bytes: &[u8], data: Range<u64>| {
+            std::fs::write(file.path(), bytes).unwrap();
+            let mut parts = Parts {
+                file: File::open(file.path()).unwrap(),
+                position: 0,
+                fragments: VecDeque::new(),
+            };
+            let place = Place {
+                moof,
+                last: data.start,
+                data,
+            };
+            let mut out = Vec::new();
+            let length = parts.copy(&place, &mut out).unwrap();
+            assert_eq!(length, out.len() as u64);
+            out
+        };
+        assert_eq!(copied(&boxes[..8], 8..8), b"");
+        assert_eq!(copied(&boxes, 8..21), b"\0\0\0\x0dmdatmedia");
+    }
 
     #[test]
     fn data_goes_with_its_fragment_and_other_boxes_do_not() {
