@@ -29,6 +29,9 @@ pub fn stalled(message: String, done: Option<f64>) -> Unfinished {
 
 #[cfg(test)]
 mod tests {
+    use mps_proto::rpc;
+    use prost::Message;
+
     use super::*;
 
     #[test]
@@ -39,8 +42,17 @@ mod tests {
         };
         let nodes = [("a", Some(0.25)), ("b", Some(0.5)), ("c", None)];
         let nodes: BTreeMap<String, NodeProgress> = nodes.map(|(key, share)| (key.to_owned(), node(share))).into();
-        let told = format!("{:?}", stalled("nothing moved".to_owned(), furthest(&nodes)).failure);
-        assert!(told.contains("50 % of the work done"), "{told}");
-        assert_eq!(furthest(&BTreeMap::new()), None);
+        let status = stalled("nothing moved".to_owned(), furthest(&nodes)).failure.status.unwrap();
+        assert!(status.message.contains("50 % of the work done"), "{}", status.message);
+        // By these the server knows the same place again.
+        let info = rpc::ErrorInfo::decode(status.details[0].value.as_slice()).unwrap();
+        let told = ["stream", "position"].map(|name| info.metadata.get(name).map(String::as_str));
+        assert_eq!(told, [Some("all"), Some("50.00")]);
+        let nowhere = stalled("nothing moved".to_owned(), furthest(&BTreeMap::new()))
+            .failure
+            .status
+            .unwrap();
+        let info = rpc::ErrorInfo::decode(nowhere.details[0].value.as_slice()).unwrap();
+        assert!(!info.metadata.contains_key("position"));
     }
 }
