@@ -11,10 +11,14 @@ use super::{Kind, Track};
 
 /// How far into a file its tracks lie at most, and how long its end is in which tags lie.
 const HEAD: u64 = 1 << 20;
-/// Head of the track's eight-byte UID, behind its type, as the muxer writes them.
-const UID_HEAD: [u8; 3] = [0x73, 0xc5, 0x88];
+/// Head of the track's UID, behind its type, as the muxer writes them. It is a random number of eight bytes, without those that are zero in front.
+const UID_HEAD: [u8; 2] = [0x73, 0xc5];
 /// The same UID in tags.
-const TAG_UID_HEAD: [u8; 3] = [0x63, 0xc5, 0x88];
+const TAG_UID_HEAD: [u8; 2] = [0x63, 0xc5];
+/// What the mark takes of the UID.
+const MARK_BYTES: usize = 3;
+/// The length of an element of less than 127 bytes.
+const SHORT: u8 = 0x80;
 
 /// Heads of the name of a tag, and of its text, which follows it.
 const TAG_NAME: [u8; 2] = [0x45, 0xa3];
@@ -43,29 +47,39 @@ pub fn mark(file: &mut File, tracks: &[Track]) -> io::Result<()> {
     let tail_start = length.saturating_sub(HEAD);
     let tail = read_at(file, tail_start, length - tail_start)?;
     for kind in [Kind::Sound, Kind::Text] {
-        let typed = [&track_type(kind)[..], &UID_HEAD].concat();
-        let places: Vec<usize> = positions(&head, &typed).map(|at| at + typed.len()).collect();
+        let uids = uids(&head, kind);
         let told: Vec<&Track> = tracks.iter().filter(|track| track.kind == kind).collect();
-        if places.len() < told.len() {
+        if uids.len() < told.len() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a track is missing"));
         }
-        for (at, _) in places.into_iter().zip(told).filter(|(_, track)| !track.enabled) {
-            unmark(file, at, &head, (tail_start, &tail))?;
+        for (uid, _) in uids.into_iter().zip(told).filter(|(_, track)| !track.enabled) {
+            unmark(file, uid, &head, (tail_start, &tail))?;
         }
     }
     Ok(())
 }
 
-/// `at`: where the UID stands.
-fn unmark(file: &mut File, at: usize, head: &[u8], (tail_start, tail): (u64, &[u8])) -> io::Result<()> {
-    let Some(uid) = head.get(at..at + 8) else { return Ok(()) };
-    // Never zero, which is no UID.
-    let [a, b, c, d, e] = [uid[3], uid[4], uid[5], uid[6], uid[7] | 1];
-    write_at(file, (at - 1) as u64, &[0x85, a, b, c, d, e, 0x88, 0x81, 0x00])?;
-    let tagged = [&TAG_UID_HEAD[..], uid].concat();
+/// Where the UIDs of the tracks of a kind stand.
+fn uids(head: &[u8], kind: Kind) -> Vec<Range<usize>> {
+    let typed = [&track_type(kind)[..], &UID_HEAD].concat();
+    let found = positions(head, &typed).filter_map(|at| body(head, at + typed.len()));
+    found.filter(|uid| uid.len() <= 8).collect()
+}
+
+fn unmark(file: &mut File, at: Range<usize>, head: &[u8], (tail_start, tail): (u64, &[u8])) -> io::Result<()> {
+    let length_at = at.start.saturating_sub(1) as u64;
+    let uid = head.get(at).unwrap_or_default();
+    let mut short = uid.get(MARK_BYTES..).unwrap_or_default().to_vec();
+    // Never zero, which is no UID. Of one of three bytes, one in a billion, nothing can be spared.
+    let Some(last) = short.last_mut() else { return Ok(()) };
+    *last |= 1;
+    let told = [&[SHORT | short.len() as u8], short.as_slice(), &[0x88, 0x81, 0x00]].concat();
+    write_at(file, length_at, &told)?;
+    let tagged = [&TAG_UID_HEAD[..], &[SHORT | uid.len() as u8], uid].concat();
+    let renamed = [&[0; MARK_BYTES], short.as_slice()].concat();
     for (from, part) in [(0, head), (tail_start, tail)] {
         for tag in positions(part, &tagged) {
-            write_at(file, from + (tag + TAG_UID_HEAD.len()) as u64, &[0, 0, 0, a, b, c, d, e])?;
+            write_at(file, from + (tag + TAG_UID_HEAD.len() + 1) as u64, &renamed)?;
         }
     }
     Ok(())
@@ -144,6 +158,31 @@ fn write_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tracks_are_marked_whatever_their_random_numbers_are() {
+        use std::io::Seek;
+        let track = |uid: &[u8]| [&[0x83, 0x81, 2, 0x73, 0xc5, 0x80 | uid.len() as u8][..], uid].concat();
+        let (long, short) = ([9, 8, 7, 6, 5, 4, 3, 2], [7, 6, 5, 4, 3, 2, 1]);
+        let tag = [&[0x63, 0xc5, 0x87][..], &short].concat();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[track(&long), track(&short), tag].concat()).unwrap();
+        let of = |enabled| Track {
+            enabled,
+            kind: Kind::Sound,
+            title: String::new(),
+            turn: crate::finish::Turn::default(),
+            colours: None,
+            span: None,
+        };
+        mark(&mut file, &[of(true), of(false)]).unwrap();
+        file.rewind().unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let marked = [&[0x83, 0x81, 2, 0x73, 0xc5, 0x84, 4, 3, 2, 1][..], &[0x88, 0x81, 0]].concat();
+        let tag = [0x63, 0xc5, 0x87, 0, 0, 0, 4, 3, 2, 1];
+        assert_eq!(bytes, [track(&long), marked, tag.to_vec()].concat());
+    }
 
     #[test]
     fn printed_texts_become_what_they_mean() {
