@@ -11,7 +11,7 @@ use mps_proto::{
 };
 
 use crate::{
-    pass_tools::{ffprobe, frames, number},
+    pass_tools::{ffmpeg, ffprobe, frames, number},
     tools::{Film, Told, ffmpeg_log, seconds},
 };
 
@@ -422,29 +422,43 @@ fn an_attempt_that_goes_on_makes_the_same_bytes() {
     }
 }
 
+/// What an attempt makes that goes on behind four segments is what one without a break makes.
+fn goes_on_as_it_was(film: &Film, pictures: u64) {
+    let whole = film.stream(node(SegmentFormat::Ts, encoded()), Vec::new());
+    let resume = SetResume {
+        set_id: "set".into(),
+        segments: vec![4],
+        init_sha256: vec![String::new()],
+    };
+    let rest = film.stream(node(SegmentFormat::Ts, encoded()), vec![resume]);
+    assert_eq!(rest.indices(0), [4], "{pictures} pictures");
+    let mut bytes: Vec<u8> = (0..4).flat_map(|index| whole.members[&(0, index)].1.clone()).collect();
+    bytes.extend(rest.joined(0));
+    let path = film.keep("resumed.ts", &bytes);
+    decodes(&path);
+    assert_eq!(frames(&path), pictures);
+    let [before, after] = [joined(film, &whole, 0, "whole.ts"), path].map(|file| sound_length(&file));
+    assert!((before - after).abs() < 0.05, "{before} {after}");
+}
+
 #[test]
 fn an_attempt_goes_on_behind_the_end_of_sound_or_picture() {
-    for (picture, sound) in [(9u64, 3u64), (3, 9)] {
+    for (picture, sound) in [(9, 3), (3, 9)] {
         let film = Film::made(&format!(
             "-f lavfi -i testsrc2=s=320x240:r=30:d={picture} -f lavfi -i sine=f=440:r=48000:d={sound} -c:v libx264 -preset veryfast \
              -pix_fmt yuv420p -c:a aac"
         ));
-        let whole = film.stream(node(SegmentFormat::Ts, encoded()), Vec::new());
-        let resume = SetResume {
-            set_id: "set".into(),
-            segments: vec![4],
-            init_sha256: vec![String::new()],
-        };
-        let rest = film.stream(node(SegmentFormat::Ts, encoded()), vec![resume]);
-        assert_eq!(rest.indices(0), [4], "{picture} s of picture");
-        let mut bytes: Vec<u8> = (0..4).flat_map(|index| whole.members[&(0, index)].1.clone()).collect();
-        bytes.extend(rest.joined(0));
-        let path = film.keep("resumed.ts", &bytes);
-        decodes(&path);
-        assert_eq!(frames(&path), 30 * picture, "{picture} s of picture");
-        let [before, after] = [joined(&film, &whole, 0, "whole.ts"), path].map(|file| sound_length(&file));
-        assert!((before - after).abs() < 0.05, "{before} {after}");
+        goes_on_as_it_was(&film, 30 * picture);
     }
+    // A clip cut by copy: six seconds in front of it are hidden.
+    let film = Film::made(
+        "-f lavfi -i testsrc2=s=320x240:r=30:d=15 -f lavfi -i sine=f=440:r=48000:d=9 -c:v libx264 -preset veryfast -bf 0 -g 900 \
+         -sc_threshold 0 -pix_fmt yuv420p -c:a aac",
+    );
+    let whole = film.path("whole.mp4");
+    fs::rename(film.path("film.mp4"), &whole).unwrap();
+    ffmpeg(&format!("-ss 6 -i {} -c copy", whole.display()), &film.path("film.mp4"));
+    goes_on_as_it_was(&film, 270);
 }
 
 #[test]

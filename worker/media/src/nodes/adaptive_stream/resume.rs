@@ -13,6 +13,7 @@ use crate::{
     },
     pass::{audio::AudioEncode, clip::running_ns},
     rules,
+    timeline::{Timeline, nanoseconds},
     walk::{Until, walk_watched},
 };
 
@@ -57,18 +58,21 @@ impl AdaptiveStream {
         if self.copies() || self.committed() < 2 || streams < 2 {
             return u32::MAX;
         }
-        let facts = preparing.facts;
+        let (facts, timelines) = (preparing.facts, preparing.timelines);
         let walk = walk_watched(preparing.input, &facts.reading, Until::End, LONGEST_WALK, (None, preparing.tick));
-        let end = |index: i32| {
+        let end = |index: i32, timeline: &Timeline| {
             let id = facts.of_stream(index)?.id.clone()?;
             let track = walk.tracks.iter().find(|track| track.id == id)?;
-            Some(track.end?.saturating_sub(facts.zero).saturating_sub(self.clip.start))
+            Some(timeline.own_end(nanoseconds(track.end?)).saturating_sub(self.clip.start))
         };
         let streams = rules::sounds(facts);
         let film = rules::film(facts).filter(|_| !self.videos.is_empty());
-        let film = film.map(|film| end(film.index).unwrap_or_default());
+        let film = film.map(|film| end(film.index, &timelines.video).unwrap_or_default());
         let sound = |sound: &Sound| {
-            let ends = sound.tracks.iter().filter_map(|track| end(streams.get(*track)?.index));
+            let ends = sound
+                .tracks
+                .iter()
+                .filter_map(|track| end(streams.get(*track)?.index, &timelines.audio));
             ends.max().unwrap_or_default()
         };
         let first = self.sounds.iter().map(sound).chain(film).min().unwrap_or_default();
