@@ -60,8 +60,9 @@ const LEAST_SOUND: Duration = Duration::from_millis(50);
 pub fn reaches(facts: &InputFacts, stream: &MediaStream, clip: Clip) -> bool {
     let first = facts.of_stream(stream.index).and_then(|stream| stream.first);
     let begins = first.unwrap_or(facts.zero).saturating_sub(facts.zero);
-    let ends = stream_end(facts, stream).filter(|_| !clip.start.is_zero());
-    clip.end.is_none_or(|end| begins + LEAST_SOUND < end.max(LEAST_SOUND * 2)) && ends.is_none_or(|ends| ends > clip.start + LEAST_SOUND)
+    let is_in_time = clip.end.is_none_or(|end| begins + LEAST_SOUND.min(end / 2) < end);
+    let is_over = !clip.start.is_zero() && stream_end(facts, stream).is_some_and(|end| end <= clip.start + LEAST_SOUND);
+    is_in_time && !is_over
 }
 
 /// Frames per second of the film; `None` when variable or unknown.
@@ -151,6 +152,40 @@ mod tests {
     use mps_proto::v1::MediaInfo;
 
     use super::*;
+    use crate::probe::StreamFacts;
+
+    #[test]
+    fn sound_reaches_a_clip_when_a_packet_of_it_lies_inside() {
+        let ms = Duration::from_millis;
+        let sound = MediaStream {
+            kind: "audio".into(),
+            duration: ms(3000).try_into().ok(),
+            ..MediaStream::default()
+        };
+        let reaches = |begins: u64, start: u64, end: Option<u64>| {
+            let facts = InputFacts {
+                media: MediaInfo {
+                    duration: ms(9000).try_into().ok(),
+                    streams: vec![sound.clone()],
+                    ..MediaInfo::default()
+                },
+                streams: vec![StreamFacts {
+                    first: Some(ms(begins)),
+                    ..StreamFacts::default()
+                }],
+                ..InputFacts::default()
+            };
+            let clip = Clip {
+                start: ms(start),
+                end: end.map(ms),
+            };
+            super::reaches(&facts, &sound, clip)
+        };
+        assert!(reaches(0, 0, None) && reaches(0, 2000, Some(4000)) && reaches(600, 0, Some(700)));
+        assert!(!reaches(0, 3000, None) && !reaches(600, 0, Some(601)) && !reaches(600, 0, Some(500)));
+        // Of a clip that is shorter itself, half is enough.
+        assert!(reaches(7, 0, Some(40)) && !reaches(45, 0, Some(40)));
+    }
 
     #[test]
     fn what_is_empty_in_front_of_all_tracks_is_no_part_of_a_stream() {

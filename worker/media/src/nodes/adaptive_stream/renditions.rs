@@ -40,13 +40,8 @@ pub(in crate::nodes) fn resolve(node: &PlanNode, settings: &AdaptiveStreamSettin
     let (videos, pictures, left_out) = videos(node, settings, context, (clip, still), span)?;
     let mut warnings = subtitles::warnings(&node.subtitles, context);
     warnings.extend(asked.and_then(|video| rules::idle_still_length(video, facts)));
-    let mut sounds = sounds(&settings.audio, facts, &mut warnings)?;
-    if !videos.is_empty() {
-        let (count, streams) = (sounds.len(), rules::sounds(facts));
-        let reaches = |track: &usize| streams.get(*track).is_some_and(|stream| rules::reaches(facts, stream, clip));
-        sounds.retain(|sound| sound.tracks.iter().any(reaches));
-        warnings.extend((sounds.len() < count).then(silent));
-    }
+    let heard_in = (!videos.is_empty()).then_some(clip);
+    let sounds = sounds(&settings.audio, facts, heard_in, &mut warnings)?;
     if videos.is_empty() && sounds.is_empty() {
         return Err(stream_missing(
             "the input has no sound",
@@ -142,8 +137,8 @@ fn is_larger(video: &VideoSettings, film: &MediaStream) -> bool {
     }
 }
 
-/// `warnings` gets what is to be said of tracks that were passed over.
-fn sounds(asked: &[AudioRendition], facts: &InputFacts, warnings: &mut Vec<Status>) -> Result<Vec<Sound>, Failure> {
+/// `heard_in`: tracks without sound in it are passed over. `warnings` gets what is to be said of tracks that were.
+fn sounds(asked: &[AudioRendition], facts: &InputFacts, heard_in: Option<Clip>, warnings: &mut Vec<Status>) -> Result<Vec<Sound>, Failure> {
     let streams = rules::sounds(facts);
     let mut made = Vec::new();
     // An input without sound gives a stream without sound.
@@ -155,6 +150,10 @@ fn sounds(asked: &[AudioRendition], facts: &InputFacts, warnings: &mut Vec<Statu
         let Some(track) = tracks.first().copied() else { continue };
         let Some(stream) = streams.get(track) else { continue };
         unless_undecodable(stream, facts)?;
+        if heard_in.is_some_and(|clip| !rules::reaches(facts, stream, clip)) {
+            warnings.push(silent());
+            continue;
+        }
         let language = if rendition.language.is_empty() {
             &stream.language
         } else {
