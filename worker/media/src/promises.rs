@@ -110,9 +110,7 @@ pub fn early(job: &dyn Job, counters: &Counters, delivered: &Delivered, facts: &
     if is_told || job.is_idle() || !counters.to_the_end.load(Relaxed) {
         return None;
     }
-    // Sound of an AVI that begins late has empty chunks in front, which the promise counts and the demuxer leaves out.
-    let is_sure = |lack: &Lack| facts.media.container != "avi" || lack.name == FILM;
-    lacking(job, delivered, facts, End::is_early).filter(is_sure)
+    lacking(job, delivered, facts, End::is_early)
 }
 
 /// A stream that ends before its promise.
@@ -155,14 +153,12 @@ fn lacking(job: &dyn Job, delivered: &Delivered, facts: &InputFacts, is_short: i
     needed(job.needs(), facts).into_iter().find_map(of_stream).or_else(whole)
 }
 
-const FILM: &str = "film";
-
 /// Streams that a node reads.
 fn needed(needs: Needs, facts: &InputFacts) -> Vec<(Role, &'static str, &MediaStream)> {
     let film = needs.decoded_video || needs.decoded_fields || needs.copied_video;
     let sounds = rules::sounds(facts);
     let tracks = needs.decoded_tracks.and(needs.copied_tracks);
-    let film = rules::film(facts).filter(|_| film).map(|stream| (Role::Film, FILM, stream));
+    let film = rules::film(facts).filter(|_| film).map(|stream| (Role::Film, "film", stream));
     let sound = tracks
         .iter()
         .filter_map(|track| Some((Role::Sound(track), "sound", *sounds.get(track)?)));
