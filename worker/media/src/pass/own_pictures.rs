@@ -166,8 +166,9 @@ impl Feed {
         each(&self.path, &self.container, self.max_pixels, &mut |picture| {
             let fits = picture.pixels.len() == self.bytes;
             refused = fits && !self.take(picture);
-            taken += u64::from(fits && !refused);
-            fits && !refused
+            let goes_on = fits && !refused;
+            taken += u64::from(goes_on);
+            goes_on
         })?;
         match self.whole {
             Some(whole) if taken < whole && !refused => Err(io::Error::other(format!("picture {} of {whole} is damaged", taken + 1))),
@@ -176,8 +177,7 @@ impl Feed {
     }
 
     fn take(&self, picture: Picture) -> bool {
-        let fits = picture.pixels.len() == self.bytes;
-        fits && self.push(gst::Buffer::from_slice(picture.pixels), picture.start, picture.duration)
+        self.push(gst::Buffer::from_slice(picture.pixels), picture.start, picture.duration)
     }
 
     fn push(&self, mut buffer: gst::Buffer, start: Duration, duration: Option<Duration>) -> bool {
