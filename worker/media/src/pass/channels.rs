@@ -14,7 +14,7 @@ use gst_audio::AudioChannelPosition::{
 };
 use mps_proto::worker::v1::Failure;
 
-use super::elements::{make, pad};
+use super::elements::{answer, make, pad};
 
 /// For each channel of the output, the share of each channel of the input.
 type Matrix = Vec<Vec<f32>>;
@@ -147,11 +147,7 @@ pub fn mixer(pipeline: &gst::Pipeline, name: &str, channels: i32) -> Result<gst:
         };
         match query.view_mut() {
             gst::QueryViewMut::AcceptCaps(accept) => accept.set_result(true),
-            gst::QueryViewMut::Caps(caps) => {
-                let all = pad.pad_template_caps();
-                let wanted = caps.filter_owned().map_or(all.clone(), |filter| filter.intersect(&all));
-                caps.set_result(&wanted);
-            }
+            gst::QueryViewMut::Caps(caps) => answer(caps, &pad.pad_template_caps()),
             _ => return gst::PadProbeReturn::Ok,
         }
         gst::PadProbeReturn::Handled

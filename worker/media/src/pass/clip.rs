@@ -221,7 +221,8 @@ fn cut(pad: &gst::Pad, buffer: &gst::Buffer, start: gst::ClockTime, end: Option<
     ))
 }
 
-fn at(ns: i64) -> gst::ClockTime {
+/// Nanoseconds as GStreamer's time, which begins at zero.
+pub fn at(ns: i64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(0))
 }
 

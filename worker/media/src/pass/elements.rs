@@ -100,14 +100,7 @@ pub fn raw_branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> R
     let (pad, guard) = branch(pipeline, tee, name)?;
     pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
         match info.query_mut().map(|query| query.view_mut()) {
-            Some(gst::QueryViewMut::Caps(query)) => {
-                let taken = raw_forms();
-                let answer = query.filter_owned().map_or_else(
-                    || taken.clone(),
-                    |filter| filter.intersect_with_mode(&taken, gst::CapsIntersectMode::First),
-                );
-                query.set_result(&answer);
-            }
+            Some(gst::QueryViewMut::Caps(query)) => answer(query, &raw_forms()),
             Some(gst::QueryViewMut::AcceptCaps(query)) => {
                 let fits = raw_forms().can_intersect(query.caps());
                 query.set_result(fits);
@@ -129,6 +122,13 @@ pub fn raw_branch(pipeline: &gst::Pipeline, tee: &gst::Element, name: &str) -> R
         }
     });
     Ok((pad, guard))
+}
+
+/// Answers a question for caps with what is taken, in the order of whoever asks.
+pub fn answer(query: &mut gst::query::Caps, taken: &gst::Caps) {
+    let filter = query.filter_owned();
+    let asked = filter.map(|filter| filter.intersect_with_mode(taken, gst::CapsIntersectMode::First));
+    query.set_result(asked.as_ref().unwrap_or(taken));
 }
 
 fn is_video(caps: Option<&gst::CapsRef>) -> bool {

@@ -10,15 +10,16 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use mps_proto::{v1::ErrorReason, worker::v1::Failure};
 
 use super::{
-    clip::Window,
+    clip::{Window, at},
     counters::Counters,
-    elements::broken,
+    elements::{self, broken},
     gate::{Gate, Pass},
     sequence::{Disorder, Sequence, Stamped, Stamps, Told},
 };
 use crate::{
     entry, failure,
     parse::pictures::{self, Kind},
+    timeline::nanoseconds,
 };
 
 /// Added to all stamps: pictures are decoded before the first one is shown, and stamps are never negative.
@@ -198,10 +199,7 @@ impl PacketsOf {
     fn answer(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::AcceptCaps(accept) => accept.set_result(true),
-            gst::QueryViewMut::Caps(caps) => {
-                let any = gst::Caps::new_any();
-                caps.set_result(&caps.filter_owned().unwrap_or(any));
-            }
+            gst::QueryViewMut::Caps(caps) => elements::answer(caps, &gst::Caps::new_any()),
             _ => return gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
         true
@@ -241,7 +239,7 @@ impl State {
         let start = (!rule.window.is_whole()).then(|| rule.window.begin());
         let film = rule.film.as_ref();
         Self {
-            sequence: film.map(|film| Sequence::new(film.stamps, ns(film.nominal))),
+            sequence: film.map(|film| Sequence::new(film.stamps, nanoseconds(film.nominal))),
             gate: Gate::new(start, rule.window.end(), film.is_some()),
             ..Self::default()
         }
@@ -310,7 +308,7 @@ impl State {
                 }
                 target.set_pts(with_headroom(stamped.shown));
                 target.set_dts(with_headroom(stamped.decoded));
-                target.set_duration((stamped.length > 0).then(|| clock_of(stamped.length)));
+                target.set_duration((stamped.length > 0).then(|| at(stamped.length)));
                 vec![Out::Packet(buffer)]
             }
         }
@@ -341,8 +339,8 @@ impl State {
             new.set_stop(gst::ClockTime::NONE);
         } else {
             let early = rule.window.begin() - ns_of(time);
-            let late = clock_of((-early).max(0));
-            new.set_start(start + clock_of(early.max(0)) + HEADROOM);
+            let late = at((-early).max(0));
+            new.set_start(start + at(early.max(0)) + HEADROOM);
             new.set_base(late);
             new.set_time(late);
         }
@@ -414,18 +412,10 @@ fn is_other(before: &gst::Caps, now: &gst::Caps) -> bool {
         })
 }
 
-fn ns(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
 fn ns_of(time: gst::ClockTime) -> i64 {
     i64::try_from(time.nseconds()).unwrap_or(i64::MAX)
 }
 
-fn clock_of(time: i64) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
-}
-
 fn with_headroom(time: i64) -> gst::ClockTime {
-    clock_of(time.saturating_add(ns_of(HEADROOM)))
+    at(time.saturating_add(ns_of(HEADROOM)))
 }

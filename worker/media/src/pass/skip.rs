@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use gst::prelude::*;
 
 use super::{
-    clip::{clock, stream_time},
+    clip::{at, clock, stream_time},
     counters::Counters,
 };
 use crate::{
@@ -47,12 +47,12 @@ impl Plan {
         let delay = timeline.delay()?;
         let frame = Duration::from_secs_f64(f64::from(den) / f64::from(num));
         let times = jobs.iter().map(|job| job.looks_at()).collect::<Option<Vec<_>>>()?;
-        let mut wanted: Vec<_> = times.into_iter().flatten().map(|time| stamp(time, delay)).collect();
+        let mut wanted: Vec<_> = times.into_iter().flatten().map(|time| at(nanoseconds(time) + delay)).collect();
         wanted.sort_unstable();
         Some(Self {
             wanted,
             slack: clock(frame * NEIGHBOURS),
-            tail: stamp(rules::duration(facts)?.saturating_sub(frame * AT_END), delay),
+            tail: at(nanoseconds(rules::duration(facts)?.saturating_sub(frame * AT_END)) + delay),
         })
     }
 
@@ -76,10 +76,6 @@ impl Plan {
             gst::PadProbeReturn::Drop
         });
     }
-}
-
-fn stamp(time: Duration, delay: i64) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(u64::try_from(nanoseconds(time) + delay).unwrap_or(0))
 }
 
 /// Whether no picture refers to that of a packet.

@@ -7,7 +7,7 @@ use gst_video::{VideoBufferFlags, VideoFrameExt, VideoFrameRef, VideoInfo, video
 use mps_proto::worker::v1::Failure;
 
 use super::{canvas::PlaneShape, carry_over};
-use crate::pass::elements::broken;
+use crate::pass::elements::{self, broken};
 
 /// How caps say that fields come one by one.
 const ONE_BY_ONE: &str = "format:Interlaced";
@@ -143,11 +143,7 @@ impl Weaver {
                 true
             }
             gst::QueryViewMut::Caps(caps) => {
-                let taken = taken();
-                let filtered = caps
-                    .filter_owned()
-                    .map(|filter| filter.intersect_with_mode(&taken, gst::CapsIntersectMode::First));
-                caps.set_result(&filtered.unwrap_or(taken));
+                elements::answer(caps, &taken());
                 true
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),

@@ -14,7 +14,7 @@ use mps_pixels::deinterlace::Deinterlacer as Maker;
 use mps_proto::worker::v1::Failure;
 
 use super::carry_over;
-use crate::pass::elements::broken;
+use crate::pass::elements::{self, broken};
 use planes::Pictures;
 
 /// Formats of fields: every component of a plane at one distance from pixel to pixel.
@@ -251,11 +251,7 @@ impl Deinterlacer {
     fn answer(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Caps(caps) => {
-                let taken = taken();
-                let filtered = caps
-                    .filter_owned()
-                    .map(|filter| filter.intersect_with_mode(&taken, gst::CapsIntersectMode::First));
-                caps.set_result(&filtered.unwrap_or(taken));
+                elements::answer(caps, &taken());
                 true
             }
             // Pictures are read as they lie, padded or not.
