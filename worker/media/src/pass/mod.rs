@@ -282,10 +282,7 @@ fn patient(order: &Order, range: &Range, counters: &Arc<Counters>) -> Members {
         let one_at_a_time = deciding.lock().unwrap_or_else(PoisonError::into_inner);
         let has_begun = counters.handed_over.load(SeqCst);
         if uses_film && !has_begun && range != Range::WHOLE {
-            let ends = Instant::now() + FILM_PATIENCE;
-            while counters.decoded.begin().is_none() && !counters.is_abandoned.load(SeqCst) && Instant::now() < ends {
-                std::thread::sleep(LOOK_EVERY);
-            }
+            wait_until(&|| counters.decoded.begin().is_some() || counters.is_abandoned.load(SeqCst));
         }
         if counters.is_abandoned.load(SeqCst) || (!has_begun && seek::fell_short(&range, &facts, &counters)) {
             counters.is_abandoned.store(true, SeqCst);
@@ -295,6 +292,13 @@ fn patient(order: &Order, range: &Range, counters: &Arc<Counters>) -> Members {
         drop(one_at_a_time);
         counters.outside(|| members(member));
     })
+}
+
+fn wait_until(is_so: &dyn Fn() -> bool) {
+    let ends = Instant::now() + FILM_PATIENCE;
+    while !is_so() && Instant::now() < ends {
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 fn stopped(mut branch: Box<dyn Branch>) -> Result<Box<dyn Branch>, Failure> {
@@ -432,6 +436,13 @@ mod tests {
         patient(Default::default());
         patient(Default::default());
         (told.load(SeqCst), counters.is_abandoned.load(SeqCst))
+    }
+
+    #[test]
+    fn the_first_member_waits_until_the_film_has_begun() {
+        let looks = AtomicU64::new(0);
+        wait_until(&|| looks.fetch_add(1, SeqCst) == 3);
+        assert_eq!(looks.load(SeqCst), 4);
     }
 
     #[test]
